@@ -1,0 +1,140 @@
+"""A failure explained: a stable code, its parameters and the server's own words; texts come when it is shown."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from recapito.outcome import Outcome
+from recapito.texts import preferred_language, translation
+
+__all__ = ["REPLY_LIMIT", "Explanation", "Problem", "Scope", "Who", "clean_reply"]
+
+#: Characters of a server's reply that are kept. A reply line has at most 512 octets (RFC 5321 §4.5.3.1.5).
+REPLY_LIMIT = 2000
+
+# Escape sequences first, so that no "[31m" is left of them; then every control character but the line feed.
+_NOISE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Who(StrEnum):
+    """Who can put it right."""
+
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+    RECIPIENT = "recipient"
+    NOBODY = "nobody"
+
+
+class Scope(StrEnum):
+    """How far a problem reaches: what stops until it is solved."""
+
+    #: This message, or one recipient of it.
+    MESSAGE = "message"
+    #: The profile: a *held* outcome of this scope pauses it.
+    PROFILE = "profile"
+    #: The OAuth client: every profile that signs in through it; told once for all of them.
+    CLIENT = "client"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The four parts of a problem in one language; ``why`` is empty where the cause is not known."""
+
+    what: str
+    why: str
+    do: str
+    who: str
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.what, self.why, self.do) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something was not accepted.
+
+    ``code`` is public and never changes meaning. ``reply`` holds the server's own words, cleaned and capped by
+    :func:`clean_reply`. ``params`` fill the texts and hold no secret. ``package`` names the import package
+    whose catalogue has the texts (a plugin's own codes come from its own).
+    """
+
+    code: str
+    outcome: Outcome
+    who: Who = Who.OPERATOR
+    scope: Scope = Scope.MESSAGE
+    params: Mapping[str, str | int | float] = field(default_factory=dict)
+    reply: str | None = None
+    step: str | None = None
+    host: str | None = None
+    retry_at: datetime | None = None
+    package: str = "recapito"
+
+    def __post_init__(self) -> None:
+        if self.reply is not None:
+            object.__setattr__(self, "reply", clean_reply(self.reply))
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the profile stops until a person has acted."""
+        return self.outcome is Outcome.HELD and self.scope is not Scope.MESSAGE
+
+    def explain(self, language: str | None = None) -> Explanation:
+        """The texts in ``language`` (``en``, ``it``), or in that of the process's environment."""
+        texts = translation(self.package, language or preferred_language())
+        own = translation("recapito", language or preferred_language())
+        return Explanation(
+            *(self._fill(texts.pgettext(self.code, part), part) for part in ("what", "why", "do")),
+            who=own.pgettext("who", self.who),
+        )
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with ``changes``."""
+        return replace(self, **changes)
+
+    def _fill(self, text: str, part: str) -> str:
+        if text == part:  # no such message in the catalogue: never show the key
+            return self.code if part == "what" else ""
+        known: dict[str, object] = {"host": self.host or "", "reply": self.reply or ""} | dict(self.params)
+        if self.retry_at is not None:
+            known.setdefault("t", f"{self.retry_at.astimezone():%H:%M}")
+        return re.sub(r"\{(\w+)\}", lambda match: str(known.get(match[1], "…")), text)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.explain()}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` takes back: JSON types only."""
+        return {
+            "code": self.code,
+            "outcome": self.outcome.value,
+            "who": self.who.value,
+            "scope": self.scope.value,
+            "params": dict(self.params),
+            "reply": self.reply,
+            "step": self.step,
+            "host": self.host,
+            "retry_at": self.retry_at.isoformat() if self.retry_at else None,
+            "package": self.package,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The problem that :meth:`to_dict` wrote."""
+        fields = dict(stored)
+        moment = fields.pop("retry_at", None)
+        return cls(
+            outcome=Outcome(fields.pop("outcome")),
+            who=Who(fields.pop("who")),
+            scope=Scope(fields.pop("scope")),
+            retry_at=datetime.fromisoformat(moment) if moment else None,
+            **fields,
+        )
+
+
+def clean_reply(text: str) -> str:
+    """``text`` as short plain text: no control character, escape sequence or bidirectional mark, capped."""
+    cleaned = _NOISE.sub("", text[: REPLY_LIMIT * 2]).strip()
+    return cleaned if len(cleaned) <= REPLY_LIMIT else cleaned[:REPLY_LIMIT] + "…"
