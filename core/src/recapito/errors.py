@@ -32,7 +32,7 @@ __all__ = [
 
 
 class RecapitoError(Exception):
-    """The root. ``problem`` explains it in the viewer's language; ``str()`` names the culprit and the remedy."""
+    """The root. ``problem`` explains it in the viewer's language; ``str()`` names culprit and remedy."""
 
     def __init__(self, problem: Problem, /) -> None:
         super().__init__(problem)
@@ -84,9 +84,17 @@ class DeliveryError(RecapitoError):
 
 
 class Refused(DeliveryError):
-    """For good: sending the same message again will be refused again."""
+    """For good: sending the same message again will be refused again.
+
+    A hook that refuses a message may give its reason as plain text: ``raise Refused("no order number")``.
+    """
 
     outcome = Outcome.REFUSED
+
+    def __init__(self, problem: Problem | str, /, receipt: Receipt | None = None) -> None:
+        if isinstance(problem, str):
+            problem = Problem("HOOK-REFUSED", Outcome.REFUSED, params={"reason": problem})
+        super().__init__(problem, receipt)
 
 
 class NotSent(DeliveryError):

@@ -16,7 +16,9 @@ __all__ = ["REPLY_LIMIT", "Explanation", "Problem", "Scope", "Who", "clean_reply
 REPLY_LIMIT = 2000
 
 # Escape sequences first, so that no "[31m" is left of them; then every control character but the line feed.
-_NOISE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_NOISE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class Who(StrEnum):

@@ -57,7 +57,14 @@ class Profile:
 
     @classmethod
     def of(
-        cls, operator: str, *, sender: str, transport: str, company: str = "", name: str = "default", **rest: Any
+        cls,
+        operator: str,
+        *,
+        sender: str,
+        transport: str,
+        company: str = "",
+        name: str = "default",
+        **rest: Any,
     ) -> Self:
         """A profile by its parts, for scripts and tests; ``rest`` are the other fields."""
         return cls(ProfileKey(company, operator, name), sender, transport, **rest)

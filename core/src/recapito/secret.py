@@ -40,7 +40,8 @@ class Secrets(Mapping[str, Secret]):
 
     def __init__(self, values: Mapping[str, Secret | str] | None = None) -> None:
         self._values = {
-            name: value if isinstance(value, Secret) else Secret(value) for name, value in (values or {}).items()
+            name: value if isinstance(value, Secret) else Secret(value)
+            for name, value in (values or {}).items()
         }
 
     def __getitem__(self, name: str) -> Secret:

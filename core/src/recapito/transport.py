@@ -179,9 +179,7 @@ class Session(Protocol):
         ...
 
 
-StepName = Literal[
-    "name", "port", "answer", "encryption", "sign-in", "sender", "recipient", "message"
-]
+StepName = Literal["name", "port", "answer", "encryption", "sign-in", "sender", "recipient", "message"]
 
 #: The steps of a check. A transport names its own from them, in the order in which they happen.
 STEPS: tuple[StepName, ...] = (
