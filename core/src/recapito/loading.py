@@ -108,11 +108,9 @@ def _implementations(plugin: object) -> Iterator[tuple[str, object]]:
     for name in dir(plugin):
         if name.startswith("__"):
             continue
-        value = (
-            inspect.getattr_static(plugin, name)
-            if isinstance(plugin, ModuleType)
-            else getattr(plugin, name, None)
-        )
+        # A module may have a lazy __getattr__: looking for hooks must not import what it offers.
+        static = isinstance(plugin, ModuleType)
+        value = inspect.getattr_static(plugin, name) if static else getattr(plugin, name, None)
         if isinstance(getattr(value, "recapito_impl", None), dict):
             yield name, value
 
@@ -136,12 +134,9 @@ def _settle_claims(candidates: Iterable[Candidate]) -> None:
     counts = Counter(each.name for each in claims)
     for each in claims:
         if counts[each.name] > 1 and not each.owns_its_name:
-            others = ", ".join(
-                other.distribution for other in claims if other.name == each.name and other is not each
-            )
-            each.fault = (
-                f"its name {each.name} is also claimed by {others}; it belongs to recapito-{each.name}"
-            )
+            rivals = [other.distribution for other in claims if other.name == each.name and other is not each]
+            owner = "recapito-" + each.name.replace("_", "-")
+            each.fault = f"the name {each.name} is also claimed by {', '.join(rivals)}; it belongs to {owner}"
 
 
 def _folded(name: str) -> str:

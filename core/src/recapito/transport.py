@@ -3,7 +3,6 @@
 A plugin imports this module, :mod:`recapito.hookspecs` and the toolkits; nothing above them.
 """
 
-import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from recapito.reply import ServerReply
 from recapito.secret import Secret, Secrets
 
 if TYPE_CHECKING:
+    import logging
+
     from pydantic import BaseModel
 
 __all__ = [

@@ -1,0 +1,66 @@
+"""Who was told what: each new problem that a person must solve is told once."""
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from recapito.hookspecs import Subject
+from recapito.problem import Problem, Scope
+from recapito.profile import ProfileKey
+
+if TYPE_CHECKING:
+    from recapito.plugins import Plugins
+    from recapito.store import Store
+
+__all__ = ["Attention", "profile_subject", "subject_of"]
+
+
+class Attention:
+    """Calls ``recapito_request_attention`` once for each new problem of a subject.
+
+    With a store the memory is shared by all processes; without one it is this object's own.
+    """
+
+    def __init__(self, store: "Store | None", plugins: "Plugins") -> None:
+        self._store = store
+        self._plugins = plugins
+        self._told: set[tuple[str, str]] = set()
+        self._lock = Lock()
+
+    def tell(self, subject: Subject, problem: Problem) -> bool:
+        """True where this problem was new for this subject, and the hooks have been called."""
+        if not self._is_new(_key(subject), problem.code):
+            return False
+        self._plugins.request_attention(subject, problem)
+        return True
+
+    def solved(self, subject: Subject) -> None:
+        """Forget what was told, so that the same problem, come back, is told again."""
+        if self._store is not None:
+            self._store.solved(_key(subject))
+        with self._lock:
+            self._told = {each for each in self._told if each[0] != _key(subject)}
+
+    def _is_new(self, key: str, code: str) -> bool:
+        if self._store is not None:
+            return self._store.told(key, code)
+        with self._lock:
+            new = (key, code) not in self._told
+            self._told.add((key, code))
+        return new
+
+
+def profile_subject(key: ProfileKey) -> Subject:
+    """The profile as the subject of attention."""
+    return Subject("profile", str(key), key, key.company)
+
+
+def subject_of(key: ProfileKey, problem: Problem) -> Subject:
+    """Who a problem of this profile concerns: the profile, or the client that all its profiles share."""
+    client = str(problem.params.get("client", ""))
+    if problem.scope is Scope.CLIENT and client:
+        return Subject("client", client, None, key.company)
+    return profile_subject(key)
+
+
+def _key(subject: Subject) -> str:
+    return f"{subject.kind}:{subject.company}:{subject.name}"

@@ -1,0 +1,246 @@
+"""Every change of a profile: validated, completed from the catalogue, saved, audited, told to the hooks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from recapito import settings
+from recapito.attention import Attention, profile_subject
+from recapito.catalogue import problem
+from recapito.errors import Misconfigured, NotFound
+from recapito.hookspecs import Change
+from recapito.limits import Limits
+from recapito.profile import Found, Profile, ProfileKey
+from recapito.proposal import Proposal, propose
+from recapito.secret import Secrets
+from recapito.senders import checked_senders
+
+if TYPE_CHECKING:
+    from recapito.plugins import Plugins
+    from recapito.problem import Problem
+    from recapito.store import Store
+    from recapito.transport import TransportInfo
+
+__all__ = ["Changes", "Operators", "Saved"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What to change in a profile; None means unchanged, in ``settings`` it takes a setting out.
+
+    ``secrets`` are only those that were typed: one that is absent, or empty, stays as it is.
+    """
+
+    sender: str | None = None
+    sender_name: str | None = None
+    aliases: tuple[str, ...] | None = None
+    reply_to: str | None = None
+    transport: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
+    limits: Limits | None = None
+    trusted_host: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A profile as it was saved; ``fields`` changed, ``proposal`` says what the catalogue filled in."""
+
+    found: Found
+    created: bool
+    fields: tuple[str, ...]
+    proposal: Proposal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    found: Found
+    before: Found | None
+    fields: tuple[str, ...]
+    proposal: Proposal | None
+
+
+class Operators:
+    """The one door for changes of profiles, for command line, page and host alike. Blocking; any thread."""
+
+    def __init__(self, store: "Store", plugins: "Plugins") -> None:
+        self._store = store
+        self._plugins = plugins
+        self._attention = Attention(store, plugins)
+
+    def draft(self, key: ProfileKey, changes: Changes) -> Found:
+        """The profile as it would be, for a check of unsaved values; nothing is saved.
+
+        Raises Misconfigured with ``fields``: every wrong field is named at once.
+        """
+        return self._draft(key, changes).found
+
+    def save(self, key: ProfileKey, changes: Changes, *, by: str) -> Saved:
+        """Validate, save, audit and tell. A paused profile whose secrets or settings changed runs again."""
+        draft = self._draft(key, changes)
+        if draft.before is not None and not draft.fields:
+            return Saved(draft.before, False, (), draft.proposal)
+        action = "edited" if draft.before else "created"
+        revision = self._store.save(
+            draft.found.profile,
+            _typed(changes, draft),
+            by=by,
+            action=action,
+            fields=draft.fields,
+            expect_revision=draft.before.revision if draft.before else None,
+        )
+        return self._told(draft, revision, by)
+
+    def save_all(self, items: Iterable[tuple[ProfileKey, Changes]], *, by: str) -> tuple[Saved, ...]:
+        """All of them in one transaction, or none: Misconfigured for the first that does not fit."""
+        drafts = [(self._draft(key, changes), changes) for key, changes in items]
+        changed = [(draft, changes) for draft, changes in drafts if draft.fields or draft.before is None]
+        revisions = self._store.save_many(
+            [
+                (
+                    draft.found.profile,
+                    _typed(changes, draft),
+                    "edited" if draft.before else "created",
+                    draft.fields,
+                )
+                for draft, changes in changed
+            ],
+            by=by,
+        )
+        by_key = {draft.found.profile.key: rev for (draft, _), rev in zip(changed, revisions, strict=True)}
+        return tuple(
+            self._told(draft, by_key[draft.found.profile.key], by)
+            if draft.found.profile.key in by_key
+            else Saved(draft.found, False, (), draft.proposal)
+            for draft, _ in drafts
+        )
+
+    def remove(self, key: ProfileKey, *, by: str) -> None:
+        """Take the profile and its secrets away; NotFound where there is none."""
+        found = self._existing(key)
+        self._store.remove(key, by=by)
+        self._attention.solved(profile_subject(key))
+        self._tell(found.profile, "removed", by)
+
+    def pause(self, key: ProfileKey, *, by: str, problem: "Problem | None" = None) -> bool:
+        """Stop the profile; True where it was running. Without a problem, a person's wish is the reason."""
+        found = self._existing(key)
+        reason = problem or _paused_by(key, by)
+        if not self._store.pause(key, reason, by=by):
+            return False
+        self._tell(found.profile, "paused", by, problem=reason)
+        return True
+
+    def resume(self, key: ProfileKey, *, by: str) -> bool:
+        """Let it run again; True where it was paused."""
+        found = self._existing(key)
+        if not self._store.resume(key, by=by):
+            return False
+        self._attention.solved(profile_subject(key))
+        self._tell(found.profile, "resumed", by)
+        return True
+
+    def _existing(self, key: ProfileKey) -> Found:
+        found = self._store.get(key)
+        if found is None:
+            raise NotFound(problem("PROFILE-UNKNOWN", profile=str(key), operator=key.operator))
+        return found
+
+    def _draft(self, key: ProfileKey, changes: Changes) -> _Draft:
+        before = self._store.get(key)
+        wrong: dict[str, str] = {}
+        profile = _merged(key, before.profile if before else None, changes, wrong)
+        self._refuse_if(key, wrong)
+        proposal = propose(profile, changes.transport, self._plugins)
+        profile = proposal.profile if proposal else profile
+        info = self._plugins.info(profile.transport)
+        moved = before is not None and before.profile.transport != profile.transport
+        kept = before.secrets if before and not moved else Secrets()
+        secrets = _kept_and_typed(kept, changes.secrets, info)
+        validated, wrong = settings.validate(info.settings, profile.settings, secrets)
+        if validated is None:
+            self._refuse_if(key, wrong)
+            raise AssertionError("validate names what is wrong")
+        found = Found(
+            profile.with_(settings=validated.settings), validated.secrets, before.revision if before else ""
+        )
+        return _Draft(found, before, _changed(before, found), proposal)
+
+    def _refuse_if(self, key: ProfileKey, wrong: dict[str, str]) -> None:
+        if wrong:
+            listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
+            raise Misconfigured(problem("SETTINGS-INVALID", profile=str(key), fields=listed), wrong)
+
+    def _told(self, draft: _Draft, revision: str, by: str) -> Saved:
+        key = draft.found.profile.key
+        found = Found(draft.found.profile, draft.found.secrets, revision)
+        self._tell(found.profile, "edited" if draft.before else "created", by, fields=draft.fields)
+        repaired = {"settings", "secrets", "transport", "sender"} & {
+            name.partition(".")[0] for name in draft.fields
+        }
+        if repaired and draft.before and self._store.resume(key, by=by):
+            self._attention.solved(profile_subject(key))
+            self._tell(found.profile, "resumed", by)
+        return Saved(found, draft.before is None, draft.fields, draft.proposal)
+
+    def _tell(self, profile: Profile, action: Any, by: str, **more: Any) -> None:
+        if self._plugins.implements("recapito_record_change"):
+            self._plugins.record_change(profile, Change(action, by, datetime.now(UTC), **more))
+
+
+def _paused_by(key: ProfileKey, by: str) -> "Problem":
+    return problem("PROFILE-PAUSED", profile=str(key), operator=key.operator, by=by)
+
+
+def _merged(key: ProfileKey, before: Profile | None, changes: Changes, wrong: dict[str, str]) -> Profile:
+    old = before or Profile(key, sender="", transport="")
+    moved = changes.transport is not None and changes.transport != old.transport
+    merged = ({} if moved else dict(old.settings)) | dict(changes.settings)
+    profile = Profile(
+        key,
+        sender=old.sender if changes.sender is None else changes.sender,
+        transport=old.transport if changes.transport is None else changes.transport,
+        sender_name=old.sender_name if changes.sender_name is None else changes.sender_name,
+        aliases=old.aliases if changes.aliases is None else changes.aliases,
+        reply_to=old.reply_to if changes.reply_to is None else changes.reply_to or None,
+        settings={name: value for name, value in merged.items() if value is not None and value != ""},
+        limits=old.limits if changes.limits is None else changes.limits,
+        trusted_host=old.trusted_host if changes.trusted_host is None else changes.trusted_host,
+    )
+    return checked_senders(profile, wrong)
+
+
+def _kept_and_typed(kept: Secrets, typed: Secrets, info: "TransportInfo") -> Secrets:
+    known = set(settings.secret_fields(info.settings))
+    return Secrets(
+        {name: kept[name] for name in kept if name in known} | {n: typed[n] for n in typed if typed[n]}
+    )
+
+
+def _changed(before: Found | None, after: Found) -> tuple[str, ...]:
+    old = before.profile if before else Profile(after.profile.key, sender="", transport="")
+    names = ("sender", "sender_name", "aliases", "reply_to", "transport", "limits", "trusted_host")
+    fields = [name for name in names if getattr(old, name) != getattr(after.profile, name)]
+    settled = dict(old.settings), dict(after.profile.settings)
+    fields += [
+        f"settings.{name}"
+        for name in sorted({*settled[0], *settled[1]})
+        if settled[0].get(name) != settled[1].get(name)
+    ]
+    kept = before.secrets if before else Secrets()
+    fields += [
+        f"secrets.{name}"
+        for name in sorted({*kept, *after.secrets})
+        if kept.get(name) != after.secrets.get(name)
+    ]
+    return tuple(fields)
+
+
+def _typed(changes: Changes, draft: _Draft) -> dict[str, Any]:
+    """The secrets to write: those that were typed, as the model left them; those of another transport go."""
+    before = draft.before.secrets if draft.before else Secrets()
+    written: dict[str, Any] = {
+        name: draft.found.secrets[name] for name in changes.secrets if changes.secrets[name]
+    }
+    return written | {name: None for name in before if name not in draft.found.secrets}
