@@ -205,9 +205,8 @@ class Plugins:
         for each in self._candidates:
             if name in (each.name, *each.transports) and (each.fault or each.disabled):
                 reason = each.fault or "RECAPITO_DISABLE_PLUGINS switches it off"
-                return problem(
-                    "TRANSPORT-FAULT", transport=name, distribution=each.distribution, reason=reason
-                )
+                where = each.distribution or each.name
+                return problem("TRANSPORT-FAULT", transport=name, distribution=where, reason=reason)
         package = "recapito-" + name.replace("_", "-")
         known = ", ".join(sorted(self.transports)) or "-"
         return problem("TRANSPORT-UNKNOWN", transport=name, package=package, known=known)

@@ -71,7 +71,9 @@ def test_an_unknown_code_shows_itself_and_never_a_key_of_the_catalogue() -> None
         (Problem("A", Outcome.REFUSED, scope=Scope.PROFILE), False),
     ],
 )
-def test_only_what_a_person_must_solve_for_the_whole_mailbox_pauses_it(problem: Problem, pauses: bool) -> None:
+def test_only_what_a_person_must_solve_for_the_whole_mailbox_pauses_it(
+    problem: Problem, pauses: bool
+) -> None:
     assert problem.pauses is pauses
 
 

@@ -12,7 +12,9 @@ PLANTED = "s3gr3to-piantato"
 
 
 def everything_a_debugger_sees(value: Any) -> str:
-    slots = [getattr(value, name, "") for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    slots = [
+        getattr(value, name, "") for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())
+    ]
     return f"{value!r} {value!s} {value:} {getattr(value, '__dict__', '')} {slots} {dir(value)}"
 
 
@@ -21,7 +23,10 @@ def everything_a_debugger_sees(value: Any) -> str:
     [
         Secret(PLANTED),
         Secrets({"password": PLANTED}),
-        Found(Profile.of("anna", sender="anna@example.it", transport="smtp_basic"), Secrets({"password": PLANTED})),
+        Found(
+            Profile.of("anna", sender="anna@example.it", transport="smtp_basic"),
+            Secrets({"password": PLANTED}),
+        ),
     ],
     ids=["secret", "secrets", "found"],
 )
