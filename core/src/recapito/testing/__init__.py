@@ -1,0 +1,50 @@
+"""The kit: servers, a transport in memory, and the checks that every transport must pass.
+
+For authors of transports, and for hosts that test how their application sends. Nothing here is needed to
+send. Names load when they are first used; pytest is needed for none of them.
+"""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recapito.testing.authority import CertificateAuthority
+    from recapito.testing.script_server import ScriptServer
+    from recapito.testing.smtp_server import SmtpServer
+    from recapito.testing.stored import StoredMessage
+
+__all__ = [
+    "CertificateAuthority",
+    "ScriptServer",
+    "SmtpServer",
+    "StoredMessage",
+]
+
+_HOME = {
+    "CertificateAuthority": "authority",
+    "ScriptServer": "script_server",
+    "SmtpServer": "smtp_server",
+    "StoredMessage": "stored",
+}
+
+
+def _rewrite_asserts() -> None:
+    # Without it an author's failing check shows a bare AssertionError: the kit is no test module of theirs.
+    import pytest
+
+    pytest.register_assert_rewrite("recapito.testing.conformance")
+
+
+if "pytest" in sys.modules:
+    _rewrite_asserts()
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
