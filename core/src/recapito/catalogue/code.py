@@ -1,0 +1,92 @@
+"""The public codes of problems: what became of the message, who acts, how far it reaches. Their texts are gettext's."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+from recapito.errors import NotFound
+from recapito.outcome import Outcome
+from recapito.problem import Problem, Scope, Who
+
+__all__ = ["Code", "find_code", "known_codes", "problem", "read_toml"]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code. It never changes meaning once published; ``unconfirmed`` where no real account has shown it."""
+
+    code: str
+    outcome: Outcome
+    who: Who
+    scope: Scope
+    unconfirmed: bool = False
+
+
+def read_toml(name: str) -> dict[str, Any]:
+    """A data file of the catalogue, by its name in this folder."""
+    return tomllib.loads((files("recapito.catalogue") / name).read_text(encoding="utf-8"))
+
+
+@cache
+def known_codes() -> Mapping[str, Code]:
+    """Core's codes by name, read from ``codes.toml`` once."""
+    return MappingProxyType(
+        {
+            name: Code(
+                name,
+                Outcome(row["outcome"]),
+                Who(row["who"]),
+                Scope(row["scope"]),
+                row.get("unconfirmed", False),
+            )
+            for name, row in read_toml("codes.toml").items()
+        }
+    )
+
+
+def find_code(name: str) -> Code:
+    """The code of that name; NotFound (CODE-UNKNOWN) where there is none."""
+    try:
+        return known_codes()[name]
+    except KeyError:
+        raise NotFound(problem("CODE-UNKNOWN", code=name)) from None
+
+
+def problem(
+    name: str,
+    /,
+    *,
+    reply: str | None = None,
+    step: str | None = None,
+    host: str | None = None,
+    retry_at: datetime | None = None,
+    outcome: Outcome | None = None,
+    **params: object,
+) -> Problem:
+    """The problem of a code, with outcome, who and scope from the catalogue (``outcome`` replaces the first).
+
+    ``params`` fill the texts; None is left out, and what is no number becomes text. An unknown name is a
+    NotFound: codes are added with ``scripts/texts.py add``.
+    """
+    code = find_code(name)
+    kept = {
+        key: value if isinstance(value, (int, float)) else str(value)
+        for key, value in params.items()
+        if value is not None
+    }
+    return Problem(
+        code.code,
+        outcome or code.outcome,
+        code.who,
+        code.scope,
+        params=kept,
+        reply=reply,
+        step=step,
+        host=host,
+        retry_at=retry_at,
+    )

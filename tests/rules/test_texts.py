@@ -1,0 +1,143 @@
+"""Every code has its texts, every text both languages, and what is installed is what was written."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from recapito.catalogue import known_codes, problem
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = [ROOT / "core/src", *sorted((ROOT / "plugins").glob("*/src"))]
+USED = re.compile(r"""\b(?:problem|Problem|own_problem)\(\s*["']([A-Z][A-Z0-9-]+)["']""")
+CLAIMS = re.compile(r"\b(consegnat|recapitat|delivered\b)", re.IGNORECASE)
+OUTBOX_ONLY = re.compile(
+    r"riproviamo da soli|da soli|aspettano|restano in attesa|is waiting|we keep trying|by itself|wait here",
+    re.IGNORECASE,
+)
+
+
+def load_texts() -> ModuleType:
+    path = ROOT / "scripts/texts.py"
+    spec = importlib.util.spec_from_file_location("recapito_texts_script", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+texts = load_texts()
+CORE = texts.packages()["recapito"]
+
+
+@pytest.fixture(params=texts.LANGUAGES)
+def language(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_nothing_is_missing_fuzzy_stale_or_filled_differently() -> None:
+    assert texts.complaints() == []
+
+
+def test_every_code_has_what_and_do(language: str) -> None:
+    known = texts.load(texts.po_path(CORE, language))
+    lacking = [
+        f"{code} {part}" for code in known_codes() for part in ("what", "do") if (code, part) not in known
+    ]
+    assert lacking == []
+
+
+def test_texts_belong_to_a_code_or_to_a_face(language: str) -> None:
+    contexts = {context for context, _ in texts.load(texts.po_path(CORE, language))}
+    assert contexts - {"", "who"} <= set(known_codes())
+
+
+def test_a_code_used_in_core_is_in_the_catalogue() -> None:
+    used = {
+        match[1]: str(source.relative_to(ROOT))
+        for source in SOURCES[0].rglob("*.py")
+        for match in USED.finditer(source.read_text(encoding="utf-8"))
+    }
+    assert {code: place for code, place in used.items() if code not in known_codes()} == {}
+
+
+def test_a_code_used_in_a_plugin_is_in_the_catalogue_or_in_its_own_texts() -> None:
+    for folder in (source for source in texts.packages().values() if source != CORE):
+        own = {context for context, _ in texts.load(texts.po_path(folder, "en"))}
+        used = {code for source in folder.rglob("*.py") for code in USED.findall(source.read_text("utf-8"))}
+        assert used - set(known_codes()) - own == set()
+
+
+def test_no_text_claims_more_than_accepted(language: str) -> None:
+    for folder in texts.packages().values():
+        for text in texts.load(texts.po_path(folder, language)).values():
+            assert not CLAIMS.search(" ".join(text.said)), text
+
+
+def test_only_the_outbox_says_that_mail_is_waiting(language: str) -> None:
+    for text in texts.load(texts.po_path(CORE, language)).values():
+        if text.context in known_codes() and text.message != "do-outbox":
+            assert not OUTBOX_ONLY.search(" ".join(text.said)), text
+
+
+def test_who_acts_is_said_in_words(language: str) -> None:
+    explained = {problem(code).explain(language).who for code in known_codes()}
+    assert explained.isdisjoint({"operator", "administrator", "recipient", "nobody"})
+
+
+class TestTheCheckItself:
+    """``scripts/texts.py check`` on a small workspace of its own, broken in one way at a time."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "core/src/recapito"
+        folder.mkdir(parents=True)
+        (folder / "face.py").write_text('print(_("Ready"))\n')
+        self.write(folder, "en", "Ready", "It is {n}.")
+        self.write(folder, "it", "Pronto", "Sono {n}.")
+        return folder
+
+    @staticmethod
+    def write(folder: Path, language: str, plain: str, what: str, *, fuzzy: bool = False) -> None:
+        entries = [
+            texts.Text("", "Ready", said=(plain,)),
+            texts.Text("A-B", "what", said=(what,), fuzzy=fuzzy),
+        ]
+        texts.store(texts.po_path(folder, language), language, {text.key: text for text in entries})
+
+    def complaints(self, folder: Path) -> str:
+        return "\n".join(texts.complaints(folder.parents[2]))
+
+    def test_is_content_with_what_is_complete(self, folder: Path) -> None:
+        assert self.complaints(folder) == ""
+
+    def test_names_what_is_not_said(self, folder: Path) -> None:
+        self.write(folder, "it", "", "Sono {n}.")
+        assert "recapito (it): not said: Ready" in self.complaints(folder)
+
+    def test_names_what_is_fuzzy(self, folder: Path) -> None:
+        self.write(folder, "it", "Pronto", "Sono {n}.", fuzzy=True)
+        assert "fuzzy: A-B what" in self.complaints(folder)
+
+    def test_names_placeholders_that_differ(self, folder: Path) -> None:
+        self.write(folder, "it", "Pronto", "Sono {m}.")
+        assert "placeholders differ: A-B what" in self.complaints(folder)
+
+    def test_names_a_stale_compilation(self, folder: Path) -> None:
+        path = texts.po_path(folder, "it")
+        path.write_text(path.read_text(encoding="utf-8").replace("Pronto", "Ecco"), encoding="utf-8")
+        assert "stale recapito.mo" in self.complaints(folder)
+
+    def test_names_a_string_that_was_not_collected(self, folder: Path) -> None:
+        (folder / "face.py").write_text('print(_("Ready"), _("Done"))\n')
+        assert "not collected: Done" in self.complaints(folder)
+
+    def test_names_a_text_that_one_language_lacks(self, folder: Path) -> None:
+        path = texts.po_path(folder, "it")
+        texts.store(path, "it", {("", "Ready"): texts.Text("", "Ready", said=("Pronto",))})
+        assert "only in en: A-B what" in self.complaints(folder)
