@@ -1,6 +1,6 @@
 """Values that must not be seen: they show as asterisks, and neither pickle nor compare as text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 __all__ = ["Secret", "Secrets"]
@@ -13,7 +13,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         # A closure, so that neither vars(), slots nor a debugger's attribute list hold the text itself.
-        self.reveal = lambda: value
+        self.reveal: Callable[[], str] = lambda: value
 
     def __repr__(self) -> str:
         return "Secret('**********')"

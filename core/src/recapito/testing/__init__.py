@@ -10,22 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recapito.testing.authority import CertificateAuthority
+    from recapito.testing.memory import MemoryMessage, MemoryTransport, memory_info
     from recapito.testing.script_server import ScriptServer
     from recapito.testing.smtp_server import SmtpServer
     from recapito.testing.stored import StoredMessage
 
 __all__ = [
     "CertificateAuthority",
+    "MemoryMessage",
+    "MemoryTransport",
     "ScriptServer",
     "SmtpServer",
     "StoredMessage",
+    "memory_info",
 ]
 
 _HOME = {
     "CertificateAuthority": "authority",
+    "MemoryMessage": "memory",
+    "MemoryTransport": "memory",
     "ScriptServer": "script_server",
     "SmtpServer": "smtp_server",
     "StoredMessage": "stored",
+    "memory_info": "memory",
 }
 
 
