@@ -40,7 +40,7 @@ CHOICES = {
 }
 KEYWORDS: dict[str, Any] = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
 PLACEHOLDER = re.compile(r"\{(\w*)[^{}]*\}|%\((\w+)\)|%[sd]")
-CODE = re.compile(r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$")
+CODE = re.compile(r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)*$")
 HEADER = "Language: {}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n"
 PLURALS = "Plural-Forms: nplurals=2; plural=(n != 1);\n"
 
@@ -188,7 +188,7 @@ def write_codes(known: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _require(code: str, row: Mapping[str, Any]) -> None:
     if not CODE.match(code):
-        raise SystemExit(f"{code}: a code is capitals, digits and at least one hyphen")
+        raise SystemExit(f"{code}: a code is capitals, digits and hyphens")
     for name, allowed in CHOICES.items():
         if row.get(name) not in allowed:
             raise SystemExit(f"{code}: {name} must be one of {', '.join(allowed)}")
@@ -270,7 +270,7 @@ def _complaints_of(folder: Path) -> Iterator[str]:
     for key in sorted(english.keys() ^ italian.keys()):
         yield f"{folder.name}: only in {'en' if key in english else 'it'}: {_name((english | italian)[key])}"
     for key in english.keys() & italian.keys():
-        if _holes(english[key].said) != _holes(italian[key].said):
+        if all(italian[key].said) and _holes(english[key].said) != _holes(italian[key].said):
             yield f"{folder.name}: placeholders differ: {_name(english[key])}"
     for key, text in found_strings(folder).items():
         if key not in english:

@@ -1,7 +1,7 @@
 """A failure explained: a stable code, its parameters and the server's own words; texts come when it is shown."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,11 @@ REPLY_LIMIT = 2000
 _NOISE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+
+_HOLE = re.compile(r"\{(\w+)\}")
+
+# A part of a text that is left out where one of its placeholders has no value: "…[[ Did you mean {hint}?]]".
+_OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
 
 
 class Who(StrEnum):
@@ -87,10 +92,8 @@ class Problem:
         """The texts in ``language`` (``en``, ``it``), or in that of the process's environment."""
         texts = translation(self.package, language or preferred_language())
         own = translation("recapito", language or preferred_language())
-        return Explanation(
-            *(self._fill(texts.pgettext(self.code, part), part) for part in ("what", "why", "do")),
-            who=own.pgettext("who", self.who),
-        )
+        what, why, do = (self._fill(texts.pgettext(self.code, part), part) for part in ("what", "why", "do"))
+        return Explanation(what, why, do, own.pgettext("who", self.who))
 
     def with_(self, **changes: Any) -> Self:
         """A copy with ``changes``."""
@@ -102,7 +105,9 @@ class Problem:
         known: dict[str, object] = {"host": self.host or "", "reply": self.reply or ""} | dict(self.params)
         if self.retry_at is not None:
             known.setdefault("t", f"{self.retry_at.astimezone():%H:%M}")
-        return re.sub(r"\{(\w+)\}", lambda match: str(known.get(match[1], "…")), text)
+        return _HOLE.sub(
+            lambda match: str(known.get(match[1], "…")), _OPTIONAL.sub(_filled_part(known), text)
+        ).strip()
 
     def __str__(self) -> str:
         return f"{self.code}: {self.explain()}"
@@ -134,6 +139,13 @@ class Problem:
             retry_at=datetime.fromisoformat(moment) if moment else None,
             **fields,
         )
+
+
+def _filled_part(known: Mapping[str, object]) -> Callable[[re.Match[str]], str]:
+    def keep(part: re.Match[str]) -> str:
+        return part[1] if all(known.get(name) not in (None, "") for name in _HOLE.findall(part[1])) else ""
+
+    return keep
 
 
 def clean_reply(text: str) -> str:
