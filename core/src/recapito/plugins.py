@@ -77,7 +77,12 @@ class Plugins:
         for candidate in candidates:
             if not candidate.disabled and not candidate.fault:
                 loading.load(candidate)
-        return cls([*candidates, *map(_host_candidate, hooks)], transports)
+        own = [_host_candidate(each) for each in hooks]
+        plugins = cls([*candidates, *own], transports)
+        for each in own:
+            if each.fault:
+                raise _broken_hooks(each.name, each.fault)
+        return plugins
 
     @property
     def transports(self) -> Mapping[str, TransportInfo]:
@@ -175,17 +180,26 @@ class Plugins:
         """Register one plugin, and let it offer what it has; all of it, or nothing."""
         offered = Registered()
         try:
-            self._manager.register(candidate.module, name=f"{candidate.distribution}:{candidate.name}")
+            self._manager.register(candidate.module, name=self._unique(candidate))
             self._offer(candidate, "recapito_register_transports", offered)
             self._offer(candidate, "recapito_register_providers", offered)
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # noqa: BLE001 - whatever a plugin raises is its own fault, sys.exit too
             candidate.fault = f"failed while registering: {type(exc).__name__}: {exc}"
-            self._manager.unregister(candidate.module)
+            if self._manager.is_registered(candidate.module):
+                self._manager.unregister(candidate.module)
             return
         candidate.transports = [info.name for info, _ in offered.offers]
         self._registered.take(offered, candidate)
+
+    def _unique(self, candidate: Candidate) -> str:
+        """What the plugin is called in reports; several hooks of the host may be of one class."""
+        name = (
+            candidate.name if not candidate.distribution else f"{candidate.name} ({candidate.distribution})"
+        )
+        taken = sum(1 for other, _ in self._manager.list_name_plugin() if other.partition(" #")[0] == name)
+        return f"{name} #{taken + 1}" if taken else name
 
     def _offer(self, candidate: Candidate, hook: str, register: Registered) -> None:
         if hook in candidate.hooks:
@@ -244,8 +258,6 @@ def _may_replace(message: AnyMessage, result: object) -> bool:
 
 def _host_candidate(hooks: object) -> Candidate:
     """The host's own hooks: what is wrong with them is the host's to know at once."""
-    from recapito.catalogue import problem
-
     name = hooks if isinstance(hooks, str) else getattr(hooks, "__name__", type(hooks).__name__)
     module: object = hooks
     reason = ""
@@ -253,9 +265,15 @@ def _host_candidate(hooks: object) -> Candidate:
         module, reason = _imported(hooks)
     reason = reason or loading.objection(module)
     if reason:
-        raise Misconfigured(problem("HOOKS-BROKEN", name=name, reason=reason))
+        raise _broken_hooks(name, reason)
     implemented = tuple(each for each in loading.hook_names() if hasattr(module, each))
     return Candidate(name, "", module=module, hooks=implemented)
+
+
+def _broken_hooks(name: str, reason: str) -> Misconfigured:
+    from recapito.catalogue import problem
+
+    return Misconfigured(problem("HOOKS-BROKEN", name=name, reason=reason))
 
 
 def _imported(name: str) -> tuple[object, str]:

@@ -121,6 +121,7 @@ def test_nobody_is_called_where_nobody_implements() -> None:
     [
         ("erp_that_is_not_there", "ModuleNotFoundError"),
         (SimpleNamespace(recapito_record_receipt=lambda receipt: None), "not marked with @hookimpl"),
+        (SimpleNamespace(recapito_register_transports=hookimpl(lambda register: 1 / 0)), "ZeroDivisionError"),
     ],
 )
 def test_a_fault_in_the_hosts_own_hooks_is_told_at_once(hooks: object, reason: str) -> None:
