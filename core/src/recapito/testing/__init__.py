@@ -10,28 +10,49 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recapito.testing.authority import CertificateAuthority
-    from recapito.testing.memory import MemoryMessage, MemoryTransport, memory_info
+    from recapito.testing.bench import Arrived, Bench, UnsupportedByBench
+    from recapito.testing.conformance import TransportConformance
+    from recapito.testing.context import TestContext
+    from recapito.testing.memory import MemoryMessage, MemoryTransport, ProbingMemoryTransport, memory_info
+    from recapito.testing.memory_bench import MemoryBench
     from recapito.testing.script_server import ScriptServer
     from recapito.testing.smtp_server import SmtpServer
+    from recapito.testing.specimen import Specimen
     from recapito.testing.stored import StoredMessage
 
 __all__ = [
+    "Arrived",
+    "Bench",
     "CertificateAuthority",
+    "MemoryBench",
     "MemoryMessage",
     "MemoryTransport",
+    "ProbingMemoryTransport",
     "ScriptServer",
     "SmtpServer",
+    "Specimen",
     "StoredMessage",
+    "TestContext",
+    "TransportConformance",
+    "UnsupportedByBench",
     "memory_info",
 ]
 
 _HOME = {
+    "Arrived": "bench",
+    "Bench": "bench",
     "CertificateAuthority": "authority",
+    "MemoryBench": "memory_bench",
     "MemoryMessage": "memory",
     "MemoryTransport": "memory",
+    "ProbingMemoryTransport": "memory",
     "ScriptServer": "script_server",
     "SmtpServer": "smtp_server",
+    "Specimen": "specimen",
     "StoredMessage": "stored",
+    "TestContext": "context",
+    "TransportConformance": "conformance",
+    "UnsupportedByBench": "bench",
     "memory_info": "memory",
 }
 

@@ -4,12 +4,13 @@ It is a transport like any other and passes the same checks (:class:`recapito.te
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from recapito.content import Content
 from recapito.envelope import Envelope
@@ -18,13 +19,21 @@ from recapito.outcome import Outcome
 from recapito.problem import Problem, Scope, Who
 from recapito.profile import Profile, ProfileKey
 from recapito.receipt import Receipt, RecipientReceipt
+from recapito.secret import Secret, Secrets
 from recapito.testing.stored import Ending
 from recapito.transport import Capabilities, CheckStep, Context, StepName, TransportInfo
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Failure", "MemoryMessage", "MemorySession", "MemoryTransport", "memory_info"]
+__all__ = [
+    "Failure",
+    "MemoryMessage",
+    "MemorySession",
+    "MemoryTransport",
+    "ProbingMemoryTransport",
+    "memory_info",
+]
 
 #: What a send meets: an error for all recipients, or a problem for each of those named (the others are
 #: accepted), or a receipt that is handed back as it is. None: accepted.
@@ -47,7 +56,8 @@ class MemoryTransport:
     ``fail_with`` says what sends meet: one :data:`Failure` for all of them, a list for the next ones in turn,
     or a function of the envelope. ``fail_open`` is raised instead of signing in. ``passwords`` maps accounts
     (the profile's setting ``account``, else its sender) to passwords; without it nobody needs one. ``lose``
-    loses the line ``before`` or ``after`` the content. All of it may be changed at any time.
+    loses the line ``before`` or ``after`` the content, or makes the ``answer`` to it a temporary one.
+    ``size_limit`` is the far side's own; ``notices`` whether it sends them. All of it may be changed at any time.
     """
 
     def __init__(
@@ -55,20 +65,23 @@ class MemoryTransport:
         *,
         fail_with: "Failure | Sequence[Failure] | Callable[[Envelope], Failure]" = None,
         fail_open: DeliveryError | None = None,
-        passwords: Mapping[str, str] | None = None,
+        passwords: Mapping[str, Secret | str] | None = None,
         depth: int = 1,
-        capabilities: Capabilities = Capabilities(streams=False, probes=True, delivery_notices=True),
+        capabilities: Capabilities = Capabilities(streams=False, delivery_notices=True),
     ) -> None:
         self.fail_with = list(fail_with) if isinstance(fail_with, Sequence) else fail_with
         self.fail_open = fail_open
-        self.passwords = dict(passwords or {})
+        self.passwords = Secrets(passwords)
         self.depth = depth
         self.capabilities = capabilities
-        self.lose: str | None = None
+        self.lose: Literal["before", "after", "answer"] | None = None
+        self.size_limit: int | None = None
+        self.notices = capabilities.delivery_notices
         self.sent: list[MemoryMessage] = []
         self.sessions: list[MemorySession] = []
         #: How many messages have come whole while :meth:`hold` holds their answers.
         self.waiting = 0
+        self.numbers = itertools.count(1)
         self._held = False
 
     async def open(self, profile: Profile, context: Context) -> "MemorySession":
@@ -109,20 +122,21 @@ class MemoryTransport:
         )
         yield _step("message")
 
-    async def probe(self, profile: Profile, _context: Context, message_id: str) -> bool:
-        """Whether the profile sent a message with this Message-ID."""
-        return any(row.profile == profile.key and message_id.encode() in row.content for row in self.sent)
-
     def failure(self, envelope: Envelope) -> Failure:
         """What this send meets, taken from ``fail_with``."""
         if isinstance(self.fail_with, list):
             return self.fail_with.pop(0) if self.fail_with else None
         return self.fail_with(envelope) if callable(self.fail_with) else self.fail_with
 
-    def meet(self, place: str) -> None:
+    def meet(self, place: Literal["before", "after"]) -> None:
         """Lose the line here, if ``lose`` says so."""
         if self.lose == place:
             raise UnknownOutcome(_uncertain()) if place == "after" else NotSent(_lost("lost"))
+
+    def limits(self) -> tuple[int | None, bool]:
+        """The size that is taken, and whether delivery notices are."""
+        sizes = [size for size in (self.capabilities.maximum_size, self.size_limit) if size is not None]
+        return min(sizes, default=None), self.capabilities.delivery_notices and self.notices
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -153,9 +167,21 @@ class MemoryTransport:
         if not self.passwords:
             return None
         password = context.secrets.get("password")
-        if password is not None and self.passwords.get(account(profile)) == password.reveal():
+        if password is not None and self.passwords.get(account(profile)) == password:
             return None
         return Problem("AUTH-FAILED", Outcome.HELD, Who.OPERATOR, Scope.PROFILE, {"user": account(profile)})
+
+
+class ProbingMemoryTransport(MemoryTransport):
+    """One that can look whether a message left, and claims it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.capabilities = replace(self.capabilities, probes=True)
+
+    async def probe(self, profile: Profile, _context: Context, message_id: str) -> bool:
+        """Whether the profile sent a message with this Message-ID."""
+        return any(row.profile == profile.key and message_id.encode() in row.content for row in self.sent)
 
 
 class MemorySession:
@@ -218,7 +244,7 @@ class MemorySession:
             return failure
         problems = failure or {}
         taken = tuple(address for address in envelope.recipients if address not in problems)
-        receipt = _receipt(envelope, problems, f"250 2.0.0 Ok: kept as {len(transport.sent) + 1}")
+        receipt = _receipt(envelope, problems, f"250 2.0.0 Ok: kept as {next(transport.numbers)}")
         if not taken and len({row.outcome for row in receipt.recipients}) == 1:
             assert receipt.problem is not None
             raise delivery_error(receipt.problem)
@@ -238,6 +264,7 @@ class MemorySession:
 
     async def _carry(self, content: Content, data: bytearray) -> None:
         """The content, and the wait for its answer; whatever is raised meanwhile ends the session."""
+        refusal: NotSent | None = None
         try:
             async for chunk in content.chunks():
                 self._transport.meet("before")
@@ -245,18 +272,23 @@ class MemorySession:
                 await asyncio.sleep(0)
             await self._transport.answer()
             self._transport.meet("after")
+            if self._transport.lose == "answer":
+                refusal = NotSent(Problem("REPLY-TEMPORARY", Outcome.NOT_SENT, Who.NOBODY))
         except BaseException:
             self._usable = False
             raise
+        if refusal is not None:
+            raise refusal
 
     def _refuse_unclaimed(self, envelope: Envelope, content: Content) -> None:
         claimed = self._transport.capabilities
-        if claimed.maximum_size is not None and content.size > claimed.maximum_size:
-            params = {"size": content.size, "limit": claimed.maximum_size}
+        size_limit, notices = self._transport.limits()
+        if size_limit is not None and content.size > size_limit:
+            params = {"size": content.size, "limit": size_limit}
             raise Refused(Problem("MSG-TOO-BIG", Outcome.REFUSED, params=params))
         if claimed.maximum_recipients is not None and len(envelope.recipients) > claimed.maximum_recipients:
             raise Refused(_refused("RCPT-TOO-MANY", limit=claimed.maximum_recipients))
-        if envelope.notify and not claimed.delivery_notices:
+        if envelope.notify and not notices:
             raise Refused(_refused("DSN-NOT-OFFERED"))
         if not claimed.own_envelope and not _in_headers(content) <= set(envelope.recipients):
             raise Refused(_refused("ENVELOPE-DIFFERS"))
