@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recapito.testing.memory import MemoryMessage, MemoryTransport, ProbingMemoryTransport, memory_info
     from recapito.testing.memory_bench import MemoryBench
     from recapito.testing.script_server import ScriptServer
+    from recapito.testing.smtp_bench import SmtpBench
     from recapito.testing.smtp_server import SmtpServer
     from recapito.testing.specimen import Specimen
     from recapito.testing.stored import StoredMessage
@@ -29,6 +30,7 @@ __all__ = [
     "MemoryTransport",
     "ProbingMemoryTransport",
     "ScriptServer",
+    "SmtpBench",
     "SmtpServer",
     "Specimen",
     "StoredMessage",
@@ -47,6 +49,7 @@ _HOME = {
     "MemoryTransport": "memory",
     "ProbingMemoryTransport": "memory",
     "ScriptServer": "script_server",
+    "SmtpBench": "smtp_bench",
     "SmtpServer": "smtp_server",
     "Specimen": "specimen",
     "StoredMessage": "stored",

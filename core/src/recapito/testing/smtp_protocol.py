@@ -210,6 +210,8 @@ class SmtpConnection(SMTP):
 
     async def smtp_DATA(self, arg: str | None) -> None:
         self._content_bytes = 0
+        if self.server.stalled and self.line is not None:
+            self.line.pause_reading()
         try:
             await super().smtp_DATA(arg)
         finally:

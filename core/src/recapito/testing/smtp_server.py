@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, Self
@@ -24,7 +25,7 @@ class SmtpServer(LoopThread):
 
     Everything that came is kept: ``messages``, ``commands``, ``connections``, ``handshakes``, ``logins``,
     ``login_failures``, ``credentials_in_clear``. The knobs: :meth:`refuse`, :meth:`drop`, :meth:`hold`,
-    :meth:`allow`, :meth:`drop_idle`, and the attributes ``size_limit``, ``extensions``, ``mechanisms``,
+    :meth:`stall`, :meth:`allow`, :meth:`drop_idle`, and the attributes ``size_limit``, ``extensions``, ``mechanisms``,
     ``users``, ``tokens``, which the next command obeys.
     """
 
@@ -63,6 +64,9 @@ class SmtpServer(LoopThread):
         self.login_failures = 0
         self.credentials_in_clear = 0
         self.live: dict[int, SmtpConnection] = {}
+        #: How many commands wait at each phase that is held.
+        self.waiting: Counter[Phase] = Counter()
+        self._stalled = False
         self._rules: list[Rule] = []
         self._holds: dict[Phase, asyncio.Event] = {}
         self._listener: asyncio.Server | None = None
@@ -128,6 +132,16 @@ class SmtpServer(LoopThread):
             self._holds.pop(phase, None)
             self.call(gate.set)
 
+    @contextmanager
+    def stall(self) -> Iterator[None]:
+        """Inside it no connection reads on once its content begins; each does when it ends."""
+        self._stalled = True
+        try:
+            yield
+        finally:
+            self._stalled = False
+            self.call(self._read_on)
+
     def drop_idle(self, ending: Ending = "close", *, reply: str | None = None) -> int:
         """End every open line now, after saying ``reply`` where one is given (421 …); returns how many there were."""
         return self.call(lambda: self._end_all(ending, reply))
@@ -156,7 +170,16 @@ class SmtpServer(LoopThread):
         """Wait while ``phase`` is held."""
         gate = self._holds.get(phase)
         if gate is not None:
-            await gate.wait()
+            self.waiting[phase] += 1
+            try:
+                await gate.wait()
+            finally:
+                self.waiting[phase] -= 1
+
+    @property
+    def stalled(self) -> bool:
+        """Whether contents are not read."""
+        return self._stalled
 
     def stored(self, message: StoredMessage) -> str:
         """Keep ``message``; returns the reply."""
@@ -178,6 +201,11 @@ class SmtpServer(LoopThread):
         for connection in list(self.live.values()):
             if connection.line is not None:
                 connection.line.abort()
+
+    def _read_on(self) -> None:
+        for connection in self.live.values():
+            if connection.line is not None:
+                connection.line.resume_reading()
 
     def _end_all(self, ending: Ending, reply: str | None) -> int:
         lines = [connection for connection in self.live.values() if not connection.ended]
