@@ -20,7 +20,8 @@ _NOISE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 
-_HOLE = re.compile(r"\{(\w+)\}")
+# {name} shows a parameter; {name?} shows nothing, and only asks whether there is one.
+_HOLE = re.compile(r"\{(\w+)(\??)\}")
 
 # A part of a text that is left out where one of its placeholders has no value: "…[[ Did you mean {hint}?]]".
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
@@ -105,9 +106,8 @@ class Problem:
         known: dict[str, object] = {"host": self.host or "", "reply": self.reply or ""} | dict(self.params)
         if self.retry_at is not None:
             known.setdefault("t", f"{self.retry_at.astimezone():%H:%M}")
-        return _HOLE.sub(
-            lambda match: str(known.get(match[1], "…")), _OPTIONAL.sub(_filled_part(known), text)
-        ).strip()
+        kept = _OPTIONAL.sub(_filled_part(known), text)
+        return _HOLE.sub(lambda hole: "" if hole[2] else str(known.get(hole[1], "…")), kept).strip()
 
     def __str__(self) -> str:
         return f"{self.code}: {self.explain()}"
@@ -143,7 +143,7 @@ class Problem:
 
 def _filled_part(known: Mapping[str, object]) -> Callable[[re.Match[str]], str]:
     def keep(part: re.Match[str]) -> str:
-        return part[1] if all(known.get(name) not in (None, "") for name in _HOLE.findall(part[1])) else ""
+        return part[1] if all(known.get(name) not in (None, "") for name, _ in _HOLE.findall(part[1])) else ""
 
     return keep
 
