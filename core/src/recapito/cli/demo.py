@@ -1,0 +1,151 @@
+"""``recapito demo``: watch it work."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recapito.cli.command import command, option
+from recapito.cli.exits import Exit
+from recapito.cli.failures import problem_lines
+from recapito.cli.output import Output, table, wants_colour
+from recapito.cli.run import Run, pass_run
+from recapito.cli.send import outcome_words
+from recapito.cli.shapes import receipt_data
+from recapito.cli.words import N_, _
+
+if TYPE_CHECKING:
+    from recapito.demo.stage import Performance, Played
+
+__all__ = ["demo"]
+
+
+@command(
+    N_(
+        "Watch it work, on this machine alone: mail servers start, four operators of two companies send an invoice "
+        "through their own mailbox, one of them with a wrong password, and what arrived is compared with what was sent."
+    )
+)
+@option(
+    "--folder",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    text=N_("Where to leave invoices and messages."),
+)
+@pass_run
+def demo(run: Run, folder: str | None) -> int:
+    """Play the demo and show what became of it; returns the exit code."""
+    show = _played(_told(run.output), folder)
+    if run.output.as_json:
+        run.output.json(_data(show))
+    else:
+        for line in _lines(show, run.output):
+            run.output.say(line)
+    return Exit.DONE if show.as_expected else Exit.FAILED
+
+
+def _played(tell: Callable[[str], None], folder: str | None) -> "Performance":
+    from recapito.catalogue import problem
+    from recapito.cli.extras import install_command
+    from recapito.errors import Misconfigured
+
+    try:
+        import aiosmtpd  # noqa: F401 - looked for by its name, so that the right extra can be named
+        import fpdf  # noqa: F401
+        import trustme  # noqa: F401
+
+        from recapito.demo.stage import perform
+    except ModuleNotFoundError as exc:
+        raise Misconfigured(
+            problem("EXTRA-MISSING", module=exc.name or "?", extra="demo", command=install_command("demo"))
+        ) from exc
+    where = Path(folder) if folder else None
+    if where:
+        where.mkdir(parents=True, exist_ok=True)
+    return perform(tell, where)
+
+
+def _told(output: Output) -> Callable[[str], None]:
+    words = {
+        "servers": _("Starting two mail servers on this machine, with TLS and passwords…"),
+        "profiles": _("Making four profiles in a store of their own…"),
+        "sending": _("Each operator sends an invoice through their own mailbox…"),
+    }
+    return lambda act: output.note(words[act])
+
+
+def _lines(show: "Performance", output: Output) -> list[str]:
+    headings = [_("operator"), _("company"), _("server"), _("outcome"), _("the server's words"), _("time")]
+    rows = [_cells(each, show, output) for each in show.played]
+    lines = _rich_table(headings, rows, output) or table([headings, *rows])
+    for each in show.played:
+        if each.receipt.problem:
+            lines += ["", f"{each.actor.name} <{each.actor.address}>"]
+            lines += [f"  {line}" for line in problem_lines(each.receipt.problem)]
+    identical = sum(bool(each.same_bytes and each.same_pdf) for each in show.played)
+    lines.append("")
+    text = _("{identical} of {arrived} messages arrived byte for byte as they were sent, each PDF intact.")
+    kind = "good" if show.as_expected else "bad"
+    lines.append(output.mark(kind, text.format(identical=identical, arrived=len(show.arrived))))
+    lines.append(_("Messages (.eml), invoices (.pdf) and the store: {folder}").format(folder=show.folder))
+    lines.append(_("Done in {seconds:.1f} s. Nothing left this machine.").format(seconds=show.seconds))
+    return lines
+
+
+def _cells(each: "Played", show: "Performance", output: Output) -> list[str]:
+    outcome = each.receipt.outcome.value
+    mark = output.sign("good" if outcome == "accepted" else "bad")
+    reply = each.receipt.server_reply or (each.receipt.problem.reply if each.receipt.problem else "") or ""
+    return [
+        each.actor.id,
+        each.actor.company.id,
+        f"{show.servers[each.actor.security]} {each.actor.security}",
+        f"{mark} {outcome_words()[outcome]}",
+        reply.splitlines()[0] if reply else "-",
+        f"{each.receipt.seconds * 1000:.0f} ms",
+    ]
+
+
+def _rich_table(headings: list[str], rows: list[list[str]], output: Output) -> list[str]:
+    """The table drawn by rich, where it is installed and the encoding has its lines; else nothing."""
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ModuleNotFoundError:
+        return []
+    colour = wants_colour(output.color, sys.stdout)
+    drawn = Table(*headings, header_style="bold")
+    for row in rows:
+        style = "green" if row[3].startswith(output.sign("good")) else "red"
+        drawn.add_row(*row[:3], f"[{style}]{row[3]}[/{style}]", *row[4:])
+    console = Console(force_terminal=colour, no_color=not colour, safe_box=True, file=sys.stdout)
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get().splitlines()
+
+
+def _data(show: "Performance") -> dict[str, Any]:
+    return {
+        "ok": show.as_expected,
+        "folder": str(show.folder),
+        "servers": [
+            {"host": server.partition(":")[0], "port": int(server.partition(":")[2]), "security": security}
+            for security, server in show.servers.items()
+        ],
+        "sends": [
+            {
+                "company": each.actor.company.id,
+                "operator": each.actor.id,
+                "sender": each.actor.address,
+                "security": each.actor.security,
+                "file": str(each.file) if each.file else None,
+                "same_bytes": each.same_bytes,
+                "same_pdf": each.same_pdf,
+                **receipt_data(each.receipt),
+            }
+            for each in show.played
+        ],
+        "seconds": round(show.seconds, 3),
+    }

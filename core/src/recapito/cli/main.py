@@ -1,0 +1,90 @@
+"""The root command, and how a run ends: every error becomes a text for a person and an exit code for a script."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from recapito.cli.command import LazyGroup
+from recapito.cli.run import Run
+from recapito.cli.words import N_, asked_language, speaking
+from recapito.texts import preferred_language
+
+__all__ = ["root", "run"]
+
+_COMMANDS = {
+    "profile": ("recapito.cli.profile:profile", N_("Profiles: list, show, set, remove, pause, import…")),
+    "check": ("recapito.cli.check:check", N_("Try a profile step by step.")),
+    "send": ("recapito.cli.send:send", N_("Send one message.")),
+    "providers": ("recapito.cli.providers:providers", N_("Mail providers that are known.")),
+    "plugins": ("recapito.cli.plugins:plugins", N_("Installed plugins and what is wrong with them.")),
+    "explain": ("recapito.cli.explain:explain", N_("What a code or a server's reply means.")),
+    "audit": ("recapito.cli.audit:audit", N_("Who changed what.")),
+    "keys": ("recapito.cli.keys:keys", N_("Keys that encrypt the stored secrets.")),
+    "db": ("recapito.cli.db:db", N_("The store's tables.")),
+    "config": ("recapito.cli.settings:config", N_("Settings and where they come from.")),
+    "demo": ("recapito.cli.demo:demo", N_("Watch it work: needs nothing, under 5 seconds.")),
+}
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001 - click's signature
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"recapito {version('recapito')}")
+        ctx.exit()
+
+
+root = LazyGroup(
+    "recapito",
+    lazy=_COMMANDS,
+    help=N_("Every operator of an application sends mail through their own mailbox."),
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help=N_("Show the version and exit."),
+        )
+    ],
+)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line with ``arguments`` (default: the process's own); the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A text that the terminal's encoding lacks must not end the run.
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+    this = Run()
+    with speaking(asked_language(given) or _configured_language()):
+        try:
+            ended: Any = root.main(given, prog_name="recapito", standalone_mode=False, obj=this)
+            this.close()
+        except BrokenPipeError:
+            # Whoever read our output has enough: say nothing, not even when the stream is flushed at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - told, never shown as a traceback
+            from recapito.cli.failures import ended_badly
+
+            ended = ended_badly(exc, this, as_json="--json" in given)
+            this.close()
+    return int(ended or 0)
+
+
+def _configured_language() -> str:
+    if os.environ.get("RECAPITO_LANG"):
+        return preferred_language()
+    from recapito.cli.config import Config, ConfigError
+
+    try:
+        configured = Config({})["lang"]
+    except ConfigError:  # told when the command reads the file itself
+        configured = None
+    return configured if configured in ("en", "it") else preferred_language()

@@ -1,0 +1,146 @@
+"""What is written where: data on standard output, messages on standard error, colour only where it is wanted."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from recapito.cli.words import _
+
+if TYPE_CHECKING:
+    from recapito.secret import Secret
+
+__all__ = ["Output", "table", "wants_colour"]
+
+# A mark never stands alone: a word follows it. The second column is for encodings that lack the first.
+_MARKS = {"good": ("✓", "+", "green"), "bad": ("✗", "x", "red"), "skip": ("→", ">", "yellow")}
+
+
+def wants_colour(choice: str, stream: TextIO) -> bool:
+    """Whether ``stream`` gets colour: ``always`` and ``never`` are obeyed, ``auto`` asks environment and terminal."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    if os.environ.get("TERM") == "dumb" or os.environ.get("CLICOLOR") == "0":
+        return False
+    return stream.isatty()
+
+
+class Output:
+    """The two streams of one run, and how much is said on them."""
+
+    def __init__(self, *, as_json: bool, quiet: bool, verbose: bool, color: str) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+        self.color = color
+        self._secrets: list[Secret] = []
+
+    def keep_out(self, secret: "Secret") -> None:
+        """From now on ``secret`` shows as asterisks in messages and tracebacks; data never holds one."""
+        if secret:
+            self._secrets.append(secret)
+
+    def data(self, value: Any, human: str | Iterable[str] = ()) -> None:
+        """The answer: ``value`` as one line of JSON with ``--json``, else the lines of ``human``."""
+        if self.as_json:
+            self.json(value)
+            return
+        for line in [human] if isinstance(human, str) else human:
+            self._write(line, sys.stdout)
+
+    def say(self, line: str) -> None:
+        """A line of data for a person, as soon as it is known."""
+        self._write(line, sys.stdout)
+
+    def rows(self, rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str]]) -> None:
+        """A list: JSON lines with ``--json``, else a table of ``columns`` (key, heading)."""
+        if self.as_json:
+            for row in rows:
+                self.json(row)
+            return
+        cells = [[_shown(row.get(key)) for key, _heading in columns] for row in rows]
+        headings = [heading for _key, heading in columns]
+        if cells:
+            for line in table([headings, *cells]):
+                self._write(line, sys.stdout)
+
+    def json(self, value: Any) -> None:
+        """``value`` as one line of JSON on standard output; ASCII only where the encoding is not UTF-8."""
+        utf8 = (sys.stdout.encoding or "ascii").lower().replace("-", "") in ("utf8", "utf8sig")
+        self._write(json.dumps(value, ensure_ascii=not utf8, default=str), sys.stdout)
+
+    def note(self, text: str) -> None:
+        """A message for the person, on standard error; not with ``--quiet``."""
+        if not self.quiet:
+            self._write(self.redacted(text), sys.stderr)
+
+    def detail(self, text: str) -> None:
+        """A message that only ``--verbose`` shows."""
+        if self.verbose:
+            self._write(self.redacted(text), sys.stderr)
+
+    def complain(self, text: str) -> None:
+        """An error message: with ``--quiet`` too."""
+        self._write(self.redacted(text), sys.stderr)
+
+    def mark(self, kind: str, text: str, *, on_error: bool = False) -> str:
+        """``text`` after a mark (``good``, ``bad``, ``skip``), coloured where wanted."""
+        stream = sys.stderr if on_error else sys.stdout
+        return self.paint(f"{self.sign(kind, on_error=on_error)} {text}", _MARKS[kind][2], stream)
+
+    def sign(self, kind: str, *, on_error: bool = False) -> str:
+        """The mark alone: ``✓``, ``✗``, ``→``, or ASCII where the encoding lacks them."""
+        sign, plain, _colour = _MARKS[kind]
+        return sign if _encodes(sign, sys.stderr if on_error else sys.stdout) else plain
+
+    def paint(self, text: str, colour: str, stream: TextIO) -> str:
+        """``text`` in ``colour`` where ``stream`` gets colour."""
+        return click.style(text, fg=colour) if wants_colour(self.color, stream) else text
+
+    def redacted(self, text: str) -> str:
+        """``text`` without the secrets that were typed in this run."""
+        if not self._secrets:
+            return text
+        from recapito.redaction import redact
+
+        return redact(text, self._secrets)
+
+    def _write(self, text: str, stream: TextIO) -> None:
+        # Surrogates of undecodable arguments and characters that the encoding lacks must not raise here.
+        encoding = stream.encoding or "utf-8"
+        safe = text.encode(encoding, "backslashreplace").decode(encoding)
+        click.echo(safe, file=stream, color=True)
+
+
+def table(lines: Sequence[Sequence[str]]) -> list[str]:
+    """``lines`` (the first are headings) in columns, as wide as their widest cell."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value) or "-"
+    return str(value)
+
+
+def _encodes(sign: str, stream: TextIO) -> bool:
+    try:
+        sign.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

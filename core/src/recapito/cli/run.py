@@ -1,0 +1,180 @@
+"""One run of the command line: its flags and settings, and what it has opened, each at first use."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from recapito.cli.config import Config
+from recapito.cli.words import _
+
+if TYPE_CHECKING:
+    from recapito.blocking import Mailer
+    from recapito.cli.output import Output
+    from recapito.operators import Operators
+    from recapito.plugins import Plugins
+    from recapito.profile import ProfileKey
+    from recapito.secret import Secret
+    from recapito.store import Store
+
+__all__ = ["Run", "Sending", "pass_run"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What is known of a send before there is a receipt: a failure prints it."""
+
+    recipients: tuple[str, ...] = ()
+    reference: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+
+class Run:
+    """What every command is handed first. ``flags`` are the global ones that were given, by name."""
+
+    def __init__(self) -> None:
+        self.flags: dict[str, Any] = {}
+        #: The command's name, once it is known: what a failed ``send`` prints differs.
+        self.noun = ""
+        self.sending = Sending()
+        self._opened = ExitStack()
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings; read at first use, when all flags are known."""
+        arguments = {name: self.flags.get(name) for name in ("lang", "color", "company", "timeout")}
+        return Config(arguments, self.flags.get("config"))
+
+    @cached_property
+    def output(self) -> "Output":
+        """The two streams."""
+        from recapito.cli.output import Output
+
+        return Output(
+            as_json=bool(self.flags.get("as_json")),
+            quiet=bool(self.flags.get("quiet")),
+            verbose=bool(self.flags.get("verbose")),
+            color=self.config["color"] or "auto",
+        )
+
+    @cached_property
+    def by(self) -> str:
+        """Under whose name changes are recorded: the setting ``by``, else the user of this machine."""
+        if named := self.config["by"]:
+            return str(named)
+        import getpass
+
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError):  # a container without a user database
+            return "command line"
+
+    @cached_property
+    def plugins(self) -> "Plugins":
+        """The installed plugins, with the host's hooks that the configuration names."""
+        import os
+
+        from recapito.plugins import Plugins
+
+        self._import_from_here()
+        if off := self.config["disable_plugins"]:
+            os.environ.setdefault("RECAPITO_DISABLE_PLUGINS", ",".join(off))
+        return Plugins.load(hooks=self.config["hooks"])
+
+    def store(self, *, create: bool = False) -> "Store":
+        """The store; ``create`` makes it where there is none yet, which only commands that write do."""
+        if not hasattr(self, "_store"):
+            from recapito.store import Store
+
+            opened = (Store.create if create else Store.open)(self.config["database"])
+            self._store = self._opened.enter_context(opened)
+        return self._store
+
+    def operators(self, *, create: bool = False) -> "Operators":
+        """The one door for changes of profiles."""
+        from recapito.operators import Operators
+
+        return Operators(self.store(create=create), self.plugins)
+
+    def mailer(self) -> "Mailer":
+        """A mailer on the store, with the hooks that the configuration names."""
+        if not hasattr(self, "_mailer"):
+            from recapito.blocking import Mailer
+
+            self._import_from_here()
+            store = self.store()
+            mailer = Mailer(store, store=store, hooks=self.config["hooks"])
+            self._mailer = self._opened.enter_context(mailer)
+        return self._mailer
+
+    def key(self, operator: str, profile: str = "default", company: str | None = None) -> "ProfileKey":
+        """The profile's key; the company is the configured one where none is named."""
+        from recapito.profile import ProfileKey
+
+        return ProfileKey(self.company(company), operator, profile)
+
+    def company(self, named: str | None) -> str:
+        """``named``, else the configured company, else the empty one."""
+        return named if named is not None else (self.config["company"] or "")
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a person can answer: a terminal on both sides, and no ``--no-input``."""
+        return not self.flags.get("no_input") and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """The answer of a person, or of ``--yes``; a usage error naming ``--yes`` where nobody can be asked."""
+        if self.flags.get("yes"):
+            return True
+        if not self.may_ask:
+            raise click.UsageError(_("{question} Answer with --yes.").format(question=question))
+        return click.confirm(question, err=True)
+
+    def ask_secret(self, question: str, *, instead: str) -> "Secret":
+        """A secret that a person types unseen; a usage error naming ``instead`` where nobody can be asked."""
+        from recapito.secret import Secret
+
+        if not self.may_ask:
+            raise click.UsageError(
+                _("{question} is needed. Give it with {option}.").format(question=question, option=instead)
+            )
+        typed = Secret(click.prompt(question, hide_input=True, err=True, default="", show_default=False))
+        self.output.keep_out(typed)
+        return typed
+
+    def read_secret(self) -> "Secret":
+        """The secret that standard input holds; the one newline at its end does not belong to it."""
+        from recapito.secret import Secret
+
+        try:
+            read = Secret(_without_newline(sys.stdin.buffer.read().decode()))
+        except UnicodeDecodeError:
+            raise click.UsageError(_("Standard input is not UTF-8 text.")) from None
+        self.output.keep_out(read)
+        return read
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._opened.close()
+
+    def _import_from_here(self) -> None:
+        # hooks = ["erp.mail"] is found from the folder where the command runs, as python -m would find it.
+        if self.config["hooks"] and "" not in sys.path:
+            sys.path.insert(0, "")
+
+
+def _without_newline(text: str) -> str:
+    return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
+
+
+def pass_run(function: Callable[Concatenate["Run", P], R]) -> Callable[P, R]:
+    """Hand the :class:`Run` to a command as its first argument."""
+    return click.make_pass_decorator(Run)(function)

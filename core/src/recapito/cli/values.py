@@ -1,0 +1,44 @@
+"""``--set FIELD=VALUE``: what was typed, without secrets, and with files read at once."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from recapito.cli.words import _
+
+__all__ = ["read_values"]
+
+#: A certificate file with a whole bundle of authorities has some 250 kB.
+_LARGEST_FILE = 1_000_000
+
+
+def read_values(assignments: Iterable[str], secret: frozenset[str]) -> dict[str, str | None]:
+    """The settings by name; None takes one out. A secret field is refused: arguments are seen by everybody."""
+    values: dict[str, str | None] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(_("{text!r} is not FIELD=VALUE").format(text=name), param_hint="--set")
+        if name in secret:
+            instead = "--password-stdin" if name == "password" else f"--secret-stdin {name}"
+            raise click.BadParameter(
+                _(
+                    "{field} is a secret and no argument, which everybody on this machine can read. Use {option}."
+                ).format(field=name, option=instead),
+                param_hint="--set",
+            )
+        values[name] = (_file(value) if name.endswith("_file") else value) if value else None
+    return values
+
+
+def _file(path: str) -> str:
+    if path.lstrip().startswith("-----BEGIN "):
+        return path
+    try:
+        if Path(path).stat().st_size > _LARGEST_FILE:
+            raise click.BadParameter(_("{path} is too large").format(path=path), param_hint="--set")
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else _("is not a PEM text")
+        raise click.BadParameter(f"{path}: {reason}", param_hint="--set") from exc

@@ -1,0 +1,63 @@
+"""The command line's own words, in the language of this run."""
+
+import gettext
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from recapito.texts import LANGUAGES, preferred_language, translation
+
+__all__ = ["N_", "_", "asked_language", "language", "speaking"]
+
+_spoken: list[str] = []
+
+
+def language() -> str:
+    """The language that this run speaks: ``en`` or ``it``."""
+    return _spoken[-1] if _spoken else preferred_language()
+
+
+def _(text: str) -> str:
+    """``text`` in the language of this run."""
+    return translation("recapito", language()).gettext(text)
+
+
+def N_(text: str) -> str:  # noqa: N802 - the name that every extractor of texts knows
+    """``text`` as it is: marked for translation where it is written, translated where it is shown."""
+    return text
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Speak ``language`` within: our own texts, and those that click takes from gettext's default domain."""
+    before = os.environ.get("LANGUAGE"), gettext.textdomain()
+    _spoken.append(language)
+    os.environ["LANGUAGE"] = language
+    gettext.bindtextdomain("recapito", str(Path(__file__).parents[1] / "locale"))
+    gettext.textdomain("recapito")
+    try:
+        yield
+    finally:
+        _spoken.pop()
+        gettext.textdomain(before[1])
+        if before[0] is None:
+            del os.environ["LANGUAGE"]
+        else:
+            os.environ["LANGUAGE"] = before[0]
+
+
+def asked_language(arguments: Sequence[str]) -> str | None:
+    """The value of the last ``--lang`` among ``arguments``.
+
+    Looked for before they are parsed, since ``--help`` and usage errors come while they are.
+    """
+    found = None
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        if argument == "--lang" and place + 1 < len(arguments):
+            found = arguments[place + 1]
+        elif argument.startswith("--lang="):
+            found = argument.partition("=")[2]
+    return found if found in LANGUAGES else None
