@@ -152,7 +152,7 @@ class Operators:
         wrong: dict[str, str] = {}
         profile = _merged(key, before.profile if before else None, changes, wrong)
         self._refuse_if(key, wrong)
-        proposal = propose(profile, changes.transport, self._plugins)
+        proposal = propose(profile, self._plugins, has_password=any(changes.secrets.values()))
         profile = proposal.profile if proposal else profile
         info = self._plugins.info(profile.transport)
         moved = before is not None and before.profile.transport != profile.transport

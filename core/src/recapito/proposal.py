@@ -24,11 +24,12 @@ class Proposal:
     filled: tuple[str, ...]
 
 
-def propose(profile: Profile, asked: str | None, plugins: "Plugins") -> Proposal | None:
+def propose(profile: Profile, plugins: "Plugins", *, has_password: bool) -> Proposal | None:
     """``profile`` with transport and settings that the catalogue knows for its domain, where some are missing.
 
-    None where nothing is to be filled. Raises Misconfigured where the transport cannot be known, or where the
-    provider takes no mail through the one that was ``asked`` for.
+    A host that was given is never overruled. Where no transport was named, ``has_password`` prefers the way
+    that takes one. None where nothing is to be filled. Raises Misconfigured where the transport cannot be
+    known, or where the provider takes no mail through it; the problem names the way that works.
     """
     domain = profile.sender.rpartition("@")[2]
     provider = plugins.catalogue.for_domain(domain)
@@ -36,11 +37,9 @@ def propose(profile: Profile, asked: str | None, plugins: "Plugins") -> Proposal
         if not profile.transport:
             raise Misconfigured(problem("TRANSPORT-MISSING", domain=domain))
         return None
-    way = _way(profile, provider, asked, plugins)
-    endpoint = way.endpoints[0] if way.endpoints else None
-    offered: dict[str, Any] = dict(way.settings)
-    if endpoint:
-        offered |= {"host": endpoint.host, "port": endpoint.port, "security": endpoint.security}
+    way = _way(profile, provider, has_password, plugins)
+    endpoint = _endpoint(way, profile)
+    offered: dict[str, Any] = dict(way.settings) | (endpoint.settings if endpoint else {})
     known = plugins.info(way.transport).settings.model_fields
     filled = {
         name: value for name, value in offered.items() if name in known and name not in profile.settings
@@ -49,26 +48,35 @@ def propose(profile: Profile, asked: str | None, plugins: "Plugins") -> Proposal
     return Proposal(completed, provider, endpoint, tuple(sorted(filled)))
 
 
-def _way(profile: Profile, provider: "Provider", asked: str | None, plugins: "Plugins") -> "Way":
-    wanted = asked or profile.transport
-    installed = [way for way in provider.ways if way.transport in plugins.transports]
-    if wanted:
-        for way in installed:
-            if way.transport == wanted:
-                return way
-        plugins.info(wanted)
-        _refuse(provider, wanted)
-    if installed:
-        return installed[0]
-    if provider.ways:
-        plugins.info(provider.ways[0].transport)
-    raise Misconfigured(problem("PROVIDER-ASK", provider=provider.title))
-
-
-def _refuse(provider: "Provider", wanted: str) -> None:
-    ways = " / ".join(way.transport for way in provider.ways)
-    if not ways:
+def _way(profile: Profile, provider: "Provider", has_password: bool, plugins: "Plugins") -> "Way":
+    if not provider.ways:
         raise Misconfigured(problem("PROVIDER-ASK", provider=provider.title))
-    raise Misconfigured(
-        problem("PROVIDER-OTHER-WAY", provider=provider.title, transport=wanted, ways=ways, why="")
+    if profile.transport:
+        plugins.info(profile.transport)
+        way = provider.way(profile.transport)
+        if way is None or (way.credential == "password" and not provider.takes_passwords):
+            raise _other_way(provider, profile.transport)
+        return way
+    installed = [way for way in provider.ways if way.transport in plugins.transports]
+    if not installed:
+        plugins.info(provider.ways[0].transport)
+    if has_password and provider.takes_passwords:
+        return next((way for way in installed if way.credential == "password"), installed[0])
+    return installed[0]
+
+
+def _endpoint(way: "Way", profile: Profile) -> "Endpoint | None":
+    """The best endpoint that agrees with what was already said about port and security."""
+    said = {name: str(profile.settings[name]) for name in ("port", "security") if name in profile.settings}
+    for endpoint in way.endpoints:
+        if all(str(endpoint.settings[name]) == value for name, value in said.items()):
+            return endpoint
+    return way.endpoints[0] if way.endpoints else None
+
+
+def _other_way(provider: "Provider", transport: str) -> Misconfigured:
+    works = [way.transport for way in provider.ways if way.credential == "token" or provider.takes_passwords]
+    ways = " / ".join(works) or "-"
+    return Misconfigured(
+        problem("PROVIDER-OTHER-WAY", provider=provider.title, transport=transport, ways=ways)
     )
