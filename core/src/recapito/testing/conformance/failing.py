@@ -160,7 +160,7 @@ class FailingChecks:
             with bench.hold():
                 sending = asyncio.ensure_future(attempt(session, *mail(bench, found), seconds=1.0))
                 await eventually(lambda: bench.held() == 1, "the far side has the whole content")
-                done, _ = await asyncio.wait([sending], timeout=5)
+                done, _ = await asyncio.wait([sending], timeout=3)
                 sending.cancel()
             assert done, "the deadline passed, and the send went on"
             assert sending.result().outcome is Outcome.UNKNOWN, f"{sending.result().problem}"
