@@ -1,0 +1,125 @@
+"""What follows a receipt: the mailbox slows down, the profile pauses, hooks are told, a line is logged."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from recapito.attention import subject_of
+from recapito.operators import Operators
+from recapito.outcome import Outcome
+from recapito.problem import Problem, Scope
+from recapito.profile import ProfileKey
+from recapito.receipt import Receipt
+from recapito.redaction import fingerprint
+
+if TYPE_CHECKING:
+    from recapito.engine import Engine
+    from recapito.route import Route
+    from recapito.store import Store
+
+__all__ = ["MAILER", "Aftermath", "CallHook"]
+
+T = TypeVar("T")
+
+log = logging.getLogger("recapito.mailer")
+
+#: Who paused a profile, in its state and in the audit, where the mailer did it.
+MAILER = "recapito"
+
+
+class CallHook(Protocol):
+    """Runs hooks where they belong: in the caller's thread, or in the one worker thread for them."""
+
+    async def __call__(self, function: Callable[..., T], /, *args: Any) -> T:
+        """The result of ``function(*args)``."""
+        ...
+
+
+class Aftermath:
+    """What one receipt of one profile leads to."""
+
+    def __init__(self, engine: "Engine", route: "Route", call_hook: CallHook) -> None:
+        self._engine = engine
+        self._route = route
+        self._call_hook = call_hook
+
+    async def follow(self, receipt: Receipt, *, attempted: bool) -> None:
+        """All of it. ``attempted`` where a server, or the way to it, was met: only then is there news."""
+        plugins = self._engine.plugins
+        if attempted and receipt.problem is not None:
+            await self._learn(receipt)
+        if plugins.implements("recapito_record_receipt"):
+            await self._call_hook(plugins.record_receipt, self._route.profile, receipt)
+        if log.isEnabledFor(logging.INFO):
+            _log(receipt)
+
+    async def _learn(self, receipt: Receipt) -> None:
+        for problem in _problems(receipt):
+            if _slows_down(problem):
+                await self._slow_down(problem)
+            if problem.pauses:
+                await self._call_hook(self._pause, problem)
+
+    async def _slow_down(self, problem: Problem) -> None:
+        assert problem.retry_at is not None
+        self._engine.permits.block(self._route.mailbox, problem.retry_at)
+
+    def _pause(self, problem: Problem) -> None:
+        """Stop every profile of this mailbox, and ask once for the person who can put it right."""
+        route, store = self._route, self._engine.store
+        if store is not None:
+            # By its source, not by what was resolved: the profile may have been edited while this was under way.
+            current = self._engine.resolver.current(route.profile.key)
+            if current is None or current.revision != route.found.revision:
+                return
+            operators = Operators(store, self._engine.plugins)
+            for key in self._sharing(store):
+                operators.pause(key, by=MAILER, problem=problem)
+        self._engine.attention.tell(subject_of(route.profile.key, problem), problem)
+
+    def _sharing(self, store: "Store") -> Iterator[ProfileKey]:
+        """The profiles that sign in to the same mailbox in the same way."""
+        yield self._route.profile.key
+        for row in store.profiles():
+            profile = row.profile
+            if (
+                profile.key != self._route.profile.key
+                and profile.transport == self._route.info.name
+                and self._route.info.mailbox(profile) == self._route.mailbox
+            ):
+                yield profile.key
+
+
+def _problems(receipt: Receipt) -> list[Problem]:
+    """Each different problem of the receipt, once."""
+    found: list[Problem] = []
+    for problem in (receipt.problem, *(row.problem for row in receipt.recipients)):
+        if problem is not None and problem not in found:
+            found.append(problem)
+    return found
+
+
+def _slows_down(problem: Problem) -> bool:
+    """Whether the server means the mailbox, not this recipient (greylisting names a time too)."""
+    if problem.outcome is not Outcome.NOT_SENT or problem.retry_at is None:
+        return False
+    return problem.scope is not Scope.MESSAGE or problem.code.startswith(("SLOW-DOWN", "LIMIT-"))
+
+
+def _log(receipt: Receipt) -> None:
+    problem = receipt.problem
+    log.info(
+        "%s: %s to %s%s",
+        receipt.profile,
+        receipt.outcome,
+        ", ".join(fingerprint(row.address) for row in receipt.recipients[:10]),
+        f" ({problem.code})" if problem else "",
+        extra={
+            "operator": str(receipt.profile),
+            "transport": receipt.transport,
+            "message_id": receipt.message_id,
+            "code": problem.code if problem else "",
+            "step": (problem.step if problem else None) or "",
+            "ms": round(receipt.seconds * 1000, 1),
+        },
+    )

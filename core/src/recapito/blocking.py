@@ -1,0 +1,190 @@
+"""Sending from ordinary code: the same mailer on an event loop of its own."""
+
+import atexit
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import wait
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from recapito.caller_thread import CallerThread
+from recapito.catalogue import problem
+from recapito.checking import Trial
+from recapito.errors import Misconfigured
+from recapito.forking import abandon, forget_in_children
+from recapito.mailer import AsyncMailer, key_of
+from recapito.message import AnyMessage
+from recapito.private_loop import PrivateLoop
+from recapito.profile import Found, Operator, ProfileSource
+from recapito.receipt import Receipt
+from recapito.sending import Order
+from recapito.transport import CheckStep, TransportInfo
+
+if TYPE_CHECKING:
+    from recapito.plugins import Plugins
+    from recapito.sources import ProfileDict
+    from recapito.store import Store
+
+__all__ = ["Mailer"]
+
+_living: "weakref.WeakSet[Mailer]" = weakref.WeakSet()
+
+
+class Mailer:
+    """Sends messages of many operators, each through their own profile; safe from any thread.
+
+    The arguments are those of :class:`recapito.mailer.AsyncMailer`. Its event loop starts at first use; hooks run
+    in the thread that called. A forked child may use it: it starts afresh there. Sessions stay open between
+    messages: keep one mailer, and :meth:`close` it at the end (``with``). What is still open when the interpreter
+    exits is closed then, in 5 s or less.
+    """
+
+    #: What does the work; a subclass may name one with other patience.
+    kind: type[AsyncMailer] = AsyncMailer
+
+    _mailer: AsyncMailer
+    _lock: threading.Lock
+    _loop: PrivateLoop | None
+    _stop: "weakref.finalize[[float], Mailer] | None"
+    _closed: bool
+
+    def __init__(
+        self,
+        profiles: "Store | ProfileSource | ProfileDict",
+        *,
+        store: "Store | None" = None,
+        hooks: Iterable[object] = (),
+        transports: Iterable[TransportInfo] = (),
+    ) -> None:
+        self._start(self.kind(profiles, store=store, hooks=hooks, transports=transports))
+
+    @classmethod
+    def open(cls, url: str | None = None, *, hooks: Iterable[object] = ()) -> Self:
+        """A mailer on the store at ``url``, on that of ``RECAPITO_DATABASE``, or on the user's own.
+
+        Raises Misconfigured, naming the variable, where there is none: it makes no empty store.
+        """
+        mailer = cls.__new__(cls)
+        mailer._start(cls.kind.open(url, hooks=hooks))
+        return mailer
+
+    @property
+    def plugins(self) -> "Plugins":
+        """What is installed, and its faults."""
+        return self._mailer.plugins
+
+    def send(
+        self,
+        operator: str | Operator,
+        message: AnyMessage,
+        *,
+        profile: str = "default",
+        company: str = "",
+        reference: str | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+        to: Sequence[str] | None = None,
+    ) -> Receipt:
+        """Send one message now, and return what became of it. **It returns only if somebody was accepted.**
+
+        Otherwise it raises Refused, NotSent, Held or UnknownOutcome, with ``.receipt`` and ``.problem``; with
+        ``check=False`` it returns the receipt instead. InvalidMessage and Misconfigured (NotFound) are raised
+        before anything is sent. ``reference`` is the host's own id for the message. ``timeout`` bounds the whole
+        call, in seconds; without it a permit is waited for at most 30 s, and the sending is bounded by the
+        transport (``hard_timeout``). ``to`` replaces the recipients of a message that is finished.
+        """
+        key = key_of(operator, profile, company)
+        order = Order(key, message, reference, timeout, None if to is None else tuple(to))
+        caller = CallerThread()
+        return caller.wait(self._running().submit(lambda: self._mailer._send(order, check, caller)))
+
+    def check(
+        self,
+        operator: str | Operator,
+        *,
+        profile: str = "default",
+        company: str = "",
+        send_to: str | None = None,
+        draft: Found | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[CheckStep]:
+        """Try a profile step by step, through the same code as a send, ending at the first problem.
+
+        With ``send_to`` a message is sent there; without it nothing is. ``draft`` is a profile that is not saved.
+        A saved profile that was paused by its sign-in, and now signs in, runs again. Raises NotSent where no
+        permit came, or ``timeout`` seconds were not enough.
+        """
+        trial = Trial(key_of(operator, profile, company), send_to, draft, timeout)
+        caller = CallerThread()
+
+        async def run() -> None:
+            async for step in self._mailer._checking(trial, caller).steps():
+                caller.hand_over(step)
+
+        yield from caller.attend(self._running().submit(run))
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Close sessions, journal and, if :meth:`open` opened it, the store; within ``timeout`` seconds."""
+        ends = monotonic() + timeout
+        with self._lock:
+            loop, self._loop, self._closed = self._loop, None, True
+        if loop is None:
+            self._mailer._close_unused()
+            return
+        closing = loop.submit(lambda: self._mailer.close(timeout))
+        wait([closing], timeout)
+        if self._stop is not None:
+            self._stop.detach()
+        loop.stop(max(0.1, ends - monotonic()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, mailer: AsyncMailer) -> None:
+        self._mailer = mailer
+        self._lock = threading.Lock()
+        self._loop = self._stop = None
+        self._closed = False
+        _living.add(self)
+        forget_in_children(self)
+
+    def _running(self) -> PrivateLoop:
+        with self._lock:
+            if self._closed:
+                raise Misconfigured(problem("MAILER-CLOSED"))
+            if self._loop is None:
+                self._loop = PrivateLoop()
+                # A mailer that nobody closed: at least its thread ends with it.
+                self._stop = weakref.finalize(self, self._loop.stop, 0.0)
+                self._stop.atexit = False
+            return self._loop
+
+    def _after_fork(self) -> None:
+        """In a forked child: a new loop at the next use; the parent's is left alone, its descriptors are closed."""
+        self._lock = threading.Lock()
+        loop, self._loop = self._loop, None
+        if self._stop is not None:
+            self._stop.detach()
+        if loop is not None:
+            loop.abandon()
+            abandon(loop, ())
+
+
+def _close_all() -> None:
+    """At the interpreter's exit: all mailers at once, so that the bound holds however many there are."""
+    threads = [threading.Thread(target=mailer.close, daemon=True) for mailer in tuple(_living)]
+    for thread in threads:
+        thread.start()
+    ends = monotonic() + 5
+    for thread in threads:
+        thread.join(max(0.0, ends - monotonic()))
+
+
+atexit.register(_close_all)

@@ -1,0 +1,79 @@
+"""A thread that waits for the loop, and meanwhile does what must be done in it: the hooks."""
+
+import asyncio
+import queue
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from recapito.transport import CheckStep
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["CallerThread"]
+
+T = TypeVar("T")
+
+
+class CallerThread:
+    """Made by the caller; called on the loop, where it is a :class:`recapito.aftermath.CallHook`."""
+
+    def __init__(self) -> None:
+        self._requests: queue.SimpleQueue[Callable[[], object] | CheckStep | None] = queue.SimpleQueue()
+
+    async def __call__(self, function: Callable[..., T], /, *args: Any) -> T:
+        """The result of ``function(*args)``, run in the waiting thread."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def serve() -> None:
+            try:
+                result = function(*args)
+            except Exception as exc:  # noqa: BLE001 - the loop's to see, whatever it is
+                loop.call_soon_threadsafe(_raise, answer, exc)
+            except BaseException:
+                # Ctrl-C ends the caller; on the loop it would end the loop.
+                loop.call_soon_threadsafe(answer.cancel)
+                raise
+            else:
+                loop.call_soon_threadsafe(_give, answer, result)
+
+        self._requests.put(serve)
+        return await answer
+
+    def hand_over(self, step: CheckStep) -> None:
+        """Give the waiting thread a step; called on the loop."""
+        self._requests.put(step)
+
+    def attend(self, work: "Future[T]") -> Iterator[CheckStep]:
+        """Serve the loop until ``work`` is done, handing out steps; raises what ``work`` raised.
+
+        Whatever interrupts it cancels the work.
+        """
+        work.add_done_callback(lambda _: self._requests.put(None))
+        try:
+            while (request := self._requests.get()) is not None:
+                if isinstance(request, CheckStep):
+                    yield request
+                else:
+                    request()
+        except BaseException:
+            work.cancel()
+            raise
+        work.result()
+
+    def wait(self, work: "Future[T]") -> T:
+        """Serve the loop until ``work`` is done; its result."""
+        for _ in self.attend(work):
+            pass
+        return work.result()
+
+
+def _raise(answer: "asyncio.Future[Any]", exc: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(exc)
+
+
+def _give(answer: "asyncio.Future[T]", result: T) -> None:
+    if not answer.done():
+        answer.set_result(result)

@@ -1,0 +1,107 @@
+"""Trying a profile step by step, and letting it run again where that went well."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from recapito.aftermath import MAILER, CallHook
+from recapito.catalogue import problem
+from recapito.errors import NotSent
+from recapito.operators import Operators
+from recapito.permits import NoPermit, Permit
+from recapito.profile import Found, ProfileKey
+from recapito.transport import CheckStep
+
+if TYPE_CHECKING:
+    from recapito.engine import Engine
+    from recapito.resolver import Resolved
+    from recapito.route import Route
+
+__all__ = ["Checking", "Trial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What ``check`` was asked for."""
+
+    key: ProfileKey
+    send_to: str | None = None
+    draft: Found | None = None
+    timeout: float | None = None
+
+
+class Checking:
+    """One check of one profile."""
+
+    def __init__(self, engine: "Engine", trial: Trial, call_hook: CallHook) -> None:
+        self._engine = engine
+        self._trial = trial
+        self._call_hook = call_hook
+
+    async def steps(self) -> AsyncIterator[CheckStep]:
+        """Each step as it is done. Raises NotFound, Misconfigured, and NotSent where no permit came in time."""
+        trial, engine = self._trial, self._engine
+        if trial.draft is not None:
+            resolved = await engine.resolver.draft(trial.draft)
+        else:
+            resolved = await engine.resolver.resolve(trial.key)
+        route = resolved.route
+        permit = await self._permit(route)
+        seen: list[CheckStep] = []
+        try:
+            async with engine.pool.outside(route.mailbox, route.limits.concurrency):
+                async for step in self._tried(route):
+                    seen.append(step)
+                    yield step
+        finally:
+            permit.end(counted=trial.send_to is not None)
+            await self._conclude(resolved, seen)
+
+    async def _tried(self, route: "Route") -> AsyncIterator[CheckStep]:
+        """The transport's own steps, all of them by one deadline."""
+        trial = self._trial
+        seconds = route.info.hard_timeout(0) if trial.timeout is None else trial.timeout
+        ends = self._engine.loop.time() + seconds
+        steps = route.transport.check(route.profile, route.context, trial.send_to)
+        try:
+            while True:
+                # Around each step, not around all: what the caller does between two of them is not ours to cancel.
+                async with asyncio.timeout_at(ends):
+                    step = await anext(steps, None)
+                if step is None:
+                    return
+                yield step
+        except TimeoutError:
+            name = route.profile.key.operator
+            raise NotSent(
+                problem("OPEN-TIMEOUT", transport=route.info.title, seconds=seconds, operator=name)
+            ) from None
+        finally:
+            if isinstance(steps, AsyncGenerator):
+                await steps.aclose()
+
+    async def _permit(self, route: "Route") -> Permit:
+        """A check is a connection like any other; its message, if it sends one, counts like any other."""
+        messages = 1 if self._trial.send_to is not None else 0
+        wait = self._engine.patience.permit
+        if self._trial.timeout is not None:
+            wait = min(wait, self._trial.timeout)
+        try:
+            return await self._engine.permits.take(
+                route.mailbox, route.limits, messages=messages, recipients=messages, until=monotonic() + wait
+            )
+        except NoPermit as exc:
+            raise NotSent(problem("LIMIT-WAIT", mailbox=route.mailbox, retry_at=exc.retry_at)) from None
+
+    async def _conclude(self, resolved: "Resolved", seen: list[CheckStep]) -> None:
+        """Let a profile run again that its own failure had paused; a person's pause is a person's to end."""
+        store = self._engine.store
+        if store is None or self._trial.draft is not None or resolved.paused_by != MAILER:
+            return
+        signed_in = any(step.name == "sign-in" and not step.problem and not step.skipped for step in seen)
+        if signed_in and not any(step.problem and step.problem.pauses for step in seen):
+            operators = Operators(store, self._engine.plugins)
+            await self._call_hook(partial(operators.resume, self._trial.key, by=MAILER))

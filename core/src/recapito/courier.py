@@ -1,0 +1,120 @@
+"""Takes one message to a session of the pool, and comes back with a receipt, whatever happened."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+from recapito.catalogue import problem
+from recapito.content import Content
+from recapito.envelope import Envelope
+from recapito.errors import DeliveryError, NotSent, RecapitoError, UnknownOutcome
+from recapito.outcome import Outcome
+from recapito.pool import Lease, Pool, Wanted
+from recapito.problem import Problem
+from recapito.receipt import Receipt
+from recapito.route import Route
+
+__all__ = ["Carried", "Courier", "failed"]
+
+#: Seconds after the deadline at which a session that ignores it is cancelled.
+_GRACE = 0.5
+
+
+def failed(envelope: Envelope, exc: DeliveryError) -> Receipt:
+    """The receipt of a message for which ``exc`` covers every recipient."""
+    why = exc.problem
+    return Receipt.for_all(envelope.recipients, exc.outcome, reply=why.reply, problem=why)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of a message: ``tried`` where a session was asked to take it, ``error`` what covers them all."""
+
+    receipt: Receipt
+    tried: bool = True
+    error: DeliveryError | None = None
+
+
+class Courier:
+    """Carries messages for one mailer. ``open_within`` bounds connecting and signing in, in seconds."""
+
+    def __init__(self, pool: Pool, *, open_within: float = 60.0) -> None:
+        self._pool = pool
+        self._open_within = open_within
+
+    async def carry(self, route: Route, envelope: Envelope, content: Content, *, deadline: float) -> Carried:
+        """What became of the message, by ``deadline`` on the loop's clock.
+
+        Raises only what is no outcome: InvalidMessage and Misconfigured from the transport, and cancellation.
+        A session that proves dead before the content is replaced once.
+        """
+        wanted = Wanted(
+            route.found,
+            route.mailbox,
+            partial(route.transport.open, route.profile, route.context),
+            route.limits.concurrency,
+        )
+        tried = False
+        try:
+            lease = await self._take(route, wanted, deadline)
+            tried = True
+            try:
+                return Carried(await self._deliver(route, lease, envelope, content, deadline))
+            except NotSent as exc:
+                if not self._was_dead(lease, exc, deadline):
+                    raise
+            lease = await self._take(route, wanted, deadline, fresh=True)
+            return Carried(await self._deliver(route, lease, envelope, content, deadline))
+        except DeliveryError as exc:
+            return Carried(failed(envelope, exc), tried, exc)
+
+    def _was_dead(self, lease: Lease, exc: NotSent, deadline: float) -> bool:
+        """An idle line that had ended unseen. A server that says when to come back is alive, and obeyed."""
+        in_time = asyncio.get_running_loop().time() < deadline
+        return lease.reused and not lease.session.usable and exc.problem.retry_at is None and in_time
+
+    async def _take(self, route: Route, wanted: Wanted, deadline: float, *, fresh: bool = False) -> Lease:
+        now = asyncio.get_running_loop().time()
+        within = min(self._open_within, max(0.0, deadline - now))
+        try:
+            async with asyncio.timeout(within):
+                return await self._pool.take(wanted, fresh=fresh)
+        except TimeoutError:
+            key = route.profile.key
+            raise NotSent(
+                problem(
+                    "OPEN-TIMEOUT",
+                    transport=route.info.title,
+                    seconds=round(within, 1),
+                    operator=key.operator,
+                )
+            ) from None
+        except RecapitoError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - a plugin's fault has an outcome like any other failure
+            raise NotSent(_crashed(route, exc, Outcome.NOT_SENT)) from exc.with_traceback(None)
+
+    async def _deliver(
+        self, route: Route, lease: Lease, envelope: Envelope, content: Content, deadline: float
+    ) -> Receipt:
+        broken = True
+        try:
+            async with asyncio.timeout_at(deadline + _GRACE):
+                receipt = await lease.session.deliver(envelope, content, deadline=deadline)
+            broken = False
+        except RecapitoError:
+            broken = False  # the session says itself whether it can go on
+            raise
+        except TimeoutError:
+            # It ignored its deadline and was cancelled: nobody knows how far it had come.
+            raise UnknownOutcome(problem("UNCERTAIN", host=route.info.host(route.profile))) from None
+        except Exception as exc:  # noqa: BLE001 - the content may have left, whatever the plugin's fault is
+            raise UnknownOutcome(_crashed(route, exc, Outcome.UNKNOWN)) from exc.with_traceback(None)
+        finally:
+            self._pool.give(lease, broken=broken)
+        return receipt
+
+
+def _crashed(route: Route, exc: Exception, outcome: Outcome) -> Problem:
+    route.context.log.error("%s failed", route.info.name, exc_info=exc)
+    return problem("TRANSPORT-CRASHED", outcome=outcome, transport=route.info.title, error=type(exc).__name__)

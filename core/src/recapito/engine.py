@@ -1,0 +1,84 @@
+"""All that one mailer has running: its sessions, permits, threads and journal, on one loop of one process."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from recapito.attention import Attention
+from recapito.context import ProfileContext, TlsContexts
+from recapito.courier import Courier
+from recapito.permits import Permits
+from recapito.pool import Pool
+from recapito.resolver import Resolver
+from recapito.route import Routes
+from recapito.workers import Workers
+
+if TYPE_CHECKING:
+    from recapito.ledger.journal import Journal
+    from recapito.plugins import Plugins
+    from recapito.profile import ProfileSource
+    from recapito.sources import ProfileDict
+    from recapito.store import Store
+
+__all__ = ["Engine", "Patience"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds (and one number) that a mailer waits; the defaults are the documented ones.
+
+    ``permit``: for a permit of the mailbox. ``idle``: before an idle session is closed. ``open``: for connecting
+    and signing in. ``close``: for everything at the end. ``sessions``: how many are open at once.
+    """
+
+    permit: float = 30.0
+    idle: float = 60.0
+    open: float = 60.0
+    close: float = 5.0
+    sessions: int = 200
+
+
+class Engine:
+    """Made on the loop that it belongs to, at a mailer's first use; a forked child makes its own."""
+
+    def __init__(
+        self,
+        profiles: "ProfileDict | ProfileSource",
+        store: "Store | None",
+        plugins: "Plugins",
+        patience: Patience,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.process = os.getpid()
+        self.patience = patience
+        self.plugins = plugins
+        self.store = store
+        self.workers = Workers(8, "recapito-worker")
+        self.hook_thread = Workers(1, "recapito-hooks")
+        self.pool = Pool(idle=patience.idle, maximum=patience.sessions)
+        self.courier = Courier(self.pool, open_within=patience.open)
+        self.permits = Permits.of_store(str(store.id)) if store else Permits()
+        self.attention = Attention(store, plugins)
+        self.journal = _journal(store)
+        context = partial(ProfileContext, tls=TlsContexts(), workers=self.workers)
+        self.resolver = Resolver(profiles, store, Routes(plugins, context), self.workers)
+
+    async def close(self, timeout: float) -> None:
+        """Close sessions and journal, in ``timeout`` seconds or less."""
+        ends = self.loop.time() + timeout
+        await self.pool.close(timeout)
+        if self.journal is not None:
+            left = max(0.1, ends - self.loop.time())
+            await self.loop.run_in_executor(self.workers, self.journal.close, left)
+        self.workers.shutdown()
+        self.hook_thread.shutdown()
+
+
+def _journal(store: "Store | None") -> "Journal | None":
+    if store is None:
+        return None
+    from recapito.ledger.journal import Journal
+
+    return Journal(store)

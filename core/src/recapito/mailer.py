@@ -1,0 +1,200 @@
+"""Sending from asyncio: one message, through the profile of the operator whose it is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from recapito.catalogue import problem
+from recapito.checking import Checking, Trial
+from recapito.engine import Engine, Patience
+from recapito.errors import Misconfigured, delivery_error
+from recapito.forking import abandon, forget_in_children
+from recapito.message import AnyMessage
+from recapito.outcome import Outcome
+from recapito.plugins import Plugins
+from recapito.problem import Problem
+from recapito.profile import Found, Operator, ProfileKey, ProfileSource
+from recapito.receipt import Receipt
+from recapito.resolver import as_store
+from recapito.sending import Order, Sending
+from recapito.transport import CheckStep, TransportInfo
+from recapito.workers import Workers
+
+if TYPE_CHECKING:
+    from recapito.aftermath import CallHook
+    from recapito.sources import ProfileDict
+    from recapito.store import Store
+
+__all__ = ["AsyncMailer"]
+
+T = TypeVar("T")
+
+
+class AsyncMailer:
+    """Sends messages of many operators, each through their own profile.
+
+    ``profiles`` is a store, a host's own :class:`recapito.profile.ProfileSource`, or a dict of operator ids (or
+    keys) to ``Profile`` or ``Found``. ``store`` keeps states and the journal where ``profiles`` is not a store;
+    without one everything works but outbox, sign-in and remembered pauses. ``hooks`` are modules, objects or
+    dotted module names; ``transports`` are offered besides those of installed plugins. Raises Misconfigured where
+    a hook of the host's own cannot be used.
+
+    It belongs to the event loop on which it is first used; on another one it raises Misconfigured (LOOP-OTHER).
+    A forked child may use it: it starts afresh there. Sessions stay open between messages: keep one mailer, and
+    :meth:`close` it at the end (``async with``).
+    """
+
+    #: How long it waits for what; a subclass may have other figures.
+    patience = Patience()
+
+    def __init__(
+        self,
+        profiles: "Store | ProfileSource | ProfileDict",
+        *,
+        store: "Store | None" = None,
+        hooks: Iterable[object] = (),
+        transports: Iterable[TransportInfo] = (),
+    ) -> None:
+        self._profiles = profiles
+        self._store = store or as_store(profiles)
+        self._owned: Store | None = None
+        #: What is installed, and its faults.
+        self.plugins = Plugins.load(hooks=hooks, transports=transports)
+        self._engine: Engine | None = None
+        self._closed = False
+        forget_in_children(self)
+
+    @classmethod
+    def open(cls, url: str | None = None, *, hooks: Iterable[object] = ()) -> Self:
+        """A mailer on the store at ``url``, on that of ``RECAPITO_DATABASE``, or on the user's own.
+
+        Raises Misconfigured, naming the variable, where there is none: it makes no empty store.
+        """
+        from recapito.store import Store
+
+        store = Store.open(url)
+        mailer = cls(store, hooks=hooks)
+        mailer._owned = store
+        return mailer
+
+    async def send(
+        self,
+        operator: str | Operator,
+        message: AnyMessage,
+        *,
+        profile: str = "default",
+        company: str = "",
+        reference: str | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+        to: Sequence[str] | None = None,
+    ) -> Receipt:
+        """Send one message now, and return what became of it. **It returns only if somebody was accepted.**
+
+        Otherwise it raises Refused, NotSent, Held or UnknownOutcome, with ``.receipt`` and ``.problem``; with
+        ``check=False`` it returns the receipt instead. InvalidMessage and Misconfigured (NotFound) are raised
+        before anything is sent. ``reference`` is the host's own id for the message. ``timeout`` bounds the whole
+        call, in seconds; without it a permit is waited for at most 30 s, and the sending is bounded by the
+        transport (``hard_timeout``). ``to`` replaces the recipients of a message that is finished.
+        """
+        key = key_of(operator, profile, company)
+        order = Order(key, message, reference, timeout, None if to is None else tuple(to))
+        return await self._send(order, check)
+
+    async def check(
+        self,
+        operator: str | Operator,
+        *,
+        profile: str = "default",
+        company: str = "",
+        send_to: str | None = None,
+        draft: Found | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[CheckStep]:
+        """Try a profile step by step, through the same code as a send, ending at the first problem.
+
+        With ``send_to`` a message is sent there; without it nothing is. ``draft`` is a profile that is not saved.
+        A saved profile that was paused by its sign-in, and now signs in, runs again. A check that takes longer
+        than ``timeout`` seconds ends with SEND-TIMEOUT.
+        """
+        key = key_of(operator, profile, company)
+        async for step in self._checking(Trial(key, send_to, draft, timeout)).steps():
+            yield step
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Close sessions, journal and, if :meth:`open` opened it, the store; within ``timeout`` (5) seconds."""
+        engine = self._engine
+        if engine is not None and not engine.loop.is_closed():
+            self._belongs(engine)
+        self._closed, self._engine = True, None
+        if engine is not None and not engine.loop.is_closed():
+            await engine.close(self.patience.close if timeout is None else timeout)
+        if self._owned is not None:
+            await asyncio.get_running_loop().run_in_executor(Workers(1, "recapito-close"), self._owned.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _send(self, order: Order, check: bool, call_hook: "CallHook | None" = None) -> Receipt:
+        engine = self._running()
+        sending = Sending(engine, order, call_hook or partial(_in_hook_thread, engine))
+        receipt = await sending.run()
+        if check and receipt.outcome is not Outcome.ACCEPTED:
+            cause = sending.error.__cause__ if sending.error else None
+            raise delivery_error(_why(receipt), receipt) from cause
+        return receipt
+
+    def _checking(self, trial: Trial, call_hook: "CallHook | None" = None) -> Checking:
+        engine = self._running()
+        return Checking(engine, trial, call_hook or partial(_in_hook_thread, engine))
+
+    def _running(self) -> Engine:
+        if self._closed:
+            raise Misconfigured(problem("MAILER-CLOSED"))
+        if self._engine is None:
+            self._engine = Engine(self._profiles, self._store, self.plugins, self.patience)
+        self._belongs(self._engine)
+        return self._engine
+
+    def _belongs(self, engine: Engine) -> None:
+        if engine.loop is not asyncio.get_running_loop():
+            raise Misconfigured(problem("LOOP-OTHER"))
+
+    def _close_unused(self) -> None:
+        """Close what was never used on any loop."""
+        self._closed = True
+        if self._owned is not None:
+            self._owned.close()
+
+    def _after_fork(self) -> None:
+        """In a forked child: the parent's loop, threads and sessions are not ours to use, nor to close."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            abandon(engine, engine.pool.sessions())
+
+
+def key_of(operator: str | Operator, profile: str, company: str) -> ProfileKey:
+    """The key of an operator's profile; an ``Operator`` brings its company."""
+    if isinstance(operator, Operator):
+        return ProfileKey(company or operator.company, operator.id, profile)
+    return ProfileKey(company, operator, profile)
+
+
+def _why(receipt: Receipt) -> Problem:
+    """The problem to raise: the message's own, or the first recipient's with the message's outcome."""
+    outcome = receipt.outcome
+    for found in (receipt.problem, *(row.problem for row in receipt.recipients if row.outcome is outcome)):
+        if found is not None:
+            return found
+    return problem("TRANSPORT-CRASHED", outcome=outcome, transport=receipt.transport, error="no reason given")
+
+
+async def _in_hook_thread(engine: Engine, function: Callable[..., T], /, *args: Any) -> T:
+    return await engine.loop.run_in_executor(engine.hook_thread, partial(function, *args))

@@ -1,0 +1,120 @@
+"""Which profile, as it is at this very moment, and whether it may send."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+
+from recapito.catalogue import problem
+from recapito.errors import Misconfigured, NotFound
+from recapito.problem import Problem
+from recapito.profile import Found, ProfileKey, ProfileSource
+from recapito.route import Route, Routes
+from recapito.sources import DictSource, ProfileDict
+from recapito.workers import Workers
+
+if TYPE_CHECKING:
+    from recapito.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+__all__ = ["Resolved", "Resolver", "as_store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A profile's route, and why it is paused and by whom, if it is.
+
+    ``version`` is the store's when it was read.
+    """
+
+    route: Route
+    paused: Problem | None = None
+    paused_by: str = ""
+    version: int = 0
+
+
+class Resolver:
+    """Finds profiles for one mailer, whatever keeps them."""
+
+    def __init__(
+        self, profiles: "ProfileDict | ProfileSource", store: "Store | None", routes: Routes, workers: Workers
+    ) -> None:
+        self._dict = DictSource(profiles) if isinstance(profiles, Mapping) else None
+        self._source = self._dict or cast("ProfileSource", profiles)
+        self._store = store
+        self._routes = routes
+        self._workers = workers
+        self._kept: dict[ProfileKey, Resolved] = {}
+
+    async def resolve(self, key: ProfileKey) -> Resolved:
+        """The profile now. Raises NotFound (PROFILE-UNKNOWN), or what :meth:`Routes.of` raises.
+
+        Where a store keeps it, the store's version says whether what was read last still holds; a host's own
+        source is asked each time.
+        """
+        if self._store is None:
+            return Resolved(await self._route(key))
+        version = await self._version(self._store)
+        kept = self._kept.get(key)
+        if kept is not None and kept.version == version and self._source is self._store:
+            return kept
+        if len(self._kept) >= 10_000:
+            self._kept.clear()
+        self._kept[key] = resolved = await self._in_thread(self._read, key, version)
+        return resolved
+
+    def current(self, key: ProfileKey) -> Found | None:
+        """What the source has at this moment; blocking."""
+        return self._source.get(key)
+
+    async def draft(self, found: Found) -> Resolved:
+        """The route of a profile that is not saved."""
+        return Resolved(await self._in_thread(self._routes.draft, found))
+
+    async def _version(self, store: "Store") -> int:
+        return store.version() if store.version_is_cheap else await self._in_thread(store.version)
+
+    async def _route(self, key: ProfileKey) -> Route:
+        if self._dict is None:
+            return await self._in_thread(self._read_route, key)
+        found = _existing(key, self._dict.get(key))
+        known = self._routes.kept(found)
+        return known if known is not None else await self._in_thread(self._routes.of, found)
+
+    def _read_route(self, key: ProfileKey) -> Route:
+        return self._routes.of(_existing(key, self._source.get(key)))
+
+    def _read(self, key: ProfileKey, version: int) -> Resolved:
+        assert self._store is not None
+        route = self._read_route(key)
+        state = self._store.state(key)
+        if not state.paused:
+            return Resolved(route, version=version)
+        return Resolved(route, state.problem or _paused(key, state.by), state.by, version)
+
+    async def _in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._workers, partial(function, *args, **kwargs)
+        )
+
+
+def as_store(profiles: object) -> "Store | None":
+    """``profiles`` where it is a store, which then is the mailer's own."""
+    module = sys.modules.get("recapito.store")  # not imported: then nobody can have made one
+    return cast("Store", profiles) if module and isinstance(profiles, module.Store) else None
+
+
+def _existing(key: ProfileKey, found: Found | None) -> Found:
+    if found is None:
+        raise NotFound(problem("PROFILE-UNKNOWN", profile=str(key), operator=key.operator))
+    if found.profile.key != key:
+        raise Misconfigured(problem("PROFILE-OTHER", profile=str(key), other=str(found.profile.key)))
+    return found
+
+
+def _paused(key: ProfileKey, by: str) -> Problem:
+    return problem("PROFILE-PAUSED", profile=str(key), operator=key.operator, by=by)

@@ -1,0 +1,118 @@
+"""What a profile selects: its transport, context, mailbox, limits and provider, worked out once a revision."""
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from recapito import settings
+from recapito.catalogue import problem
+from recapito.context import ProfileContext
+from recapito.errors import Misconfigured
+from recapito.limits import Limits
+from recapito.profile import Found, Profile, ProfileKey
+from recapito.transport import Transport, TransportInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recapito.catalogue import Catalogue, Provider
+    from recapito.plugins import Plugins
+
+__all__ = ["Route", "Routes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one profile's mail leaves. ``found`` has settings and secrets as the transport's model left them."""
+
+    found: Found
+    info: TransportInfo
+    transport: Transport
+    context: ProfileContext
+    mailbox: str
+    limits: Limits
+    provider: "Provider | None"
+
+    @property
+    def profile(self) -> Profile:
+        """The profile."""
+        return self.found.profile
+
+    @property
+    def maximum_size(self) -> int | None:
+        """Bytes of the largest message, by transport, provider and profile."""
+        return _least(self.info.capabilities.maximum_size, self.limits.size)
+
+    @property
+    def maximum_recipients(self) -> int | None:
+        """Recipients of one transaction, by transport, provider and profile."""
+        return _least(self.info.capabilities.maximum_recipients, self.limits.recipients_per_message)
+
+
+class Routes:
+    """Makes routes, and keeps the last of each profile. Any thread."""
+
+    def __init__(self, plugins: "Plugins", context: "Callable[[Found, Catalogue], ProfileContext]") -> None:
+        self._plugins = plugins
+        self._context = context
+        self._kept: dict[ProfileKey, tuple[Found, Route]] = {}
+        self._lock = Lock()
+
+    def kept(self, found: Found) -> Route | None:
+        """The route of ``found`` where it is known already: then there is nothing to work out."""
+        seen = self._kept.get(found.profile.key)
+        return seen[1] if seen is not None and _same(seen[0], found) else None
+
+    def of(self, found: Found) -> Route:
+        """The route of ``found``. Imports the transport, so call it in a thread.
+
+        Raises NotFound (TRANSPORT-UNKNOWN) and Misconfigured, with every wrong setting in ``fields``.
+        """
+        with self._lock:
+            route = self.kept(found) or self._made(found)
+            if len(self._kept) >= 10_000:
+                self._kept.clear()
+            self._kept[found.profile.key] = found, route
+            return route
+
+    def draft(self, found: Found) -> Route:
+        """The route of a profile that is not saved: it is kept nowhere. Raises as :meth:`of`."""
+        return self._made(found)
+
+    def _made(self, found: Found) -> Route:
+        profile = found.profile
+        info = self._plugins.info(profile.transport)
+        validated, wrong = settings.validate(info.settings, profile.settings, found.secrets)
+        if validated is None:
+            listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
+            raise Misconfigured(problem("SETTINGS-INVALID", profile=str(profile.key), fields=listed), wrong)
+        provider = self._provider(info, profile)
+        limits = info.limits.lowered_by(provider.limits_for(profile.sender)) if provider else info.limits
+        limits = limits.lowered_by(profile.limits)
+        # The transport is given the limits that hold in the end: it splits by them what has many recipients.
+        mine = profile.with_(settings=validated.settings, limits=limits)
+        own = Found(mine, validated.secrets, found.revision)
+        return Route(
+            own,
+            info,
+            self._plugins.transport(info.name),
+            self._context(own, self._plugins.catalogue),
+            info.mailbox(own.profile),
+            limits,
+            provider,
+        )
+
+    def _provider(self, info: TransportInfo, profile: Profile) -> "Provider | None":
+        """By the server where the profile names one: a relay of one's own has not its domain's limits."""
+        if host := info.host(profile):
+            return self._plugins.catalogue.for_host(host)
+        return self._plugins.catalogue.for_domain(profile.sender.rpartition("@")[2])
+
+
+def _same(mine: Found, asked: Found) -> bool:
+    """To the letter, since a source may forget to change its revision."""
+    return mine is asked or mine == asked
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((value for value in (one, other) if value is not None), default=None)

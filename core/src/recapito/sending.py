@@ -1,0 +1,257 @@
+"""One message's way from ``send`` to its receipt."""
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from recapito import outlet
+from recapito.aftermath import Aftermath, CallHook
+from recapito.catalogue import problem
+from recapito.courier import failed
+from recapito.envelope import Envelope
+from recapito.errors import (
+    DeliveryError,
+    Held,
+    InvalidMessage,
+    Misconfigured,
+    NotSent,
+    Refused,
+    UnknownOutcome,
+)
+from recapito.message import AnyMessage, Message
+from recapito.permits import NoPermit, Permit
+from recapito.profile import ProfileKey
+from recapito.receipt import Receipt
+from recapito.rendering import Rendered, is_cheap, render
+from recapito.vetting import transactions, vet
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from recapito.engine import Engine
+    from recapito.ledger.journal import JournalEntry
+    from recapito.route import Route
+
+__all__ = ["Order", "Sending"]
+
+log = logging.getLogger("recapito.mailer")
+
+#: Seconds that hooks still get when a send's time is over.
+_HOOKS_GRACE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What ``send`` was asked for. ``timeout`` in seconds bounds all of it."""
+
+    key: ProfileKey
+    message: AnyMessage
+    reference: str | None = None
+    timeout: float | None = None
+    to: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class Sending:
+    """One call of ``send``, from the look-up of the profile to the receipt."""
+
+    engine: "Engine"
+    order: Order
+    call_hook: CallHook
+    started: float = field(init=False)
+    ends: float | None = field(init=False)
+    route: "Route | None" = None
+    rendered: Rendered | None = None
+    error: DeliveryError | None = None
+    #: The journal's entry, once its intent is written or about to be.
+    entry: str | None = None
+    #: Whether the content may be on its way; and whether a session has answered for it.
+    handed_over: bool = False
+    attempted: bool = False
+
+    def __post_init__(self) -> None:
+        self.started = self.engine.loop.time()
+        self.ends = None if self.order.timeout is None else self.started + self.order.timeout
+
+    async def run(self) -> Receipt:
+        """The receipt, whatever the outcome. Raises InvalidMessage and Misconfigured, and when cancelled."""
+        task = asyncio.current_task()
+        cancelled_before = task.cancelling() if task else 0
+        clock = asyncio.timeout_at(self.ends)
+        try:
+            async with clock:
+                receipt = await self._try(clock)
+        except DeliveryError as exc:
+            self.error = exc
+            receipt = failed(self._envelope(), exc)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            receipt = failed(self._envelope(), NotSent(problem("SEND-TIMEOUT", seconds=self.order.timeout)))
+        except asyncio.CancelledError:
+            self._leave(None)
+            raise
+        except BaseException as exc:
+            self._leave(exc)
+            raise
+        finally:
+            if self.rendered is not None:
+                self.rendered.content.close()
+        if task and task.cancelling() > cancelled_before:
+            self._settle(receipt)  # the session answered its cancellation with what became of the message
+            raise asyncio.CancelledError
+        return await self._finish(receipt)
+
+    async def _try(self, clock: asyncio.Timeout) -> Receipt:
+        engine, order = self.engine, self.order
+        resolved = await engine.resolver.resolve(order.key)
+        route = self.route = resolved.route
+        message = order.message
+        if engine.plugins.implements("recapito_prepare_message"):
+            message = await self._prepared(route, message)
+        rendered = self.rendered = await self._render(route, message)
+        vet(route, rendered.envelope, rendered.content)
+        if resolved.paused is not None:
+            raise Held(resolved.paused)
+        if take := outlet.interceptor():
+            return take(
+                outlet.Outgoing(route.profile, message, rendered.envelope, rendered.content, order.reference)
+            )
+        permit = await self._permit(route, rendered.envelope)
+        try:
+            return await self._carry(route, rendered, clock)
+        finally:
+            permit.end(counted=self.attempted)
+
+    async def _carry(self, route: "Route", rendered: Rendered, clock: asyncio.Timeout) -> Receipt:
+        engine = self.engine
+        hard = engine.loop.time() + route.info.hard_timeout(rendered.content.size)
+        deadline = hard if self.ends is None else min(hard, self.ends)
+        if engine.journal is not None:
+            await self._intend(route, rendered, deadline)
+        clock.reschedule(None)  # from here on the session is asked first, and answers by the deadline
+        self.handed_over = True
+        carried = await engine.courier.carry(route, rendered.envelope, rendered.content, deadline=deadline)
+        self.attempted, self.error = carried.tried, carried.error
+        return carried.receipt
+
+    async def _prepared(self, route: "Route", message: AnyMessage) -> AnyMessage:
+        try:
+            return await self.call_hook(self.engine.plugins.prepare_message, route.profile, message)
+        except Refused:
+            self.rendered = await self._render(route, message)  # for the receipt: whom it would have gone to
+            raise
+
+    async def _render(self, route: "Route", message: AnyMessage) -> Rendered:
+        if is_cheap(message):
+            return render(message, route.profile, to=self.order.to)
+        work = self.engine.workers.submit(render, message, route.profile, to=self.order.to)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(_close_unused)
+            raise
+
+    async def _permit(self, route: "Route", envelope: Envelope) -> Permit:
+        engine = self.engine
+        wait = engine.patience.permit
+        if self.ends is not None:
+            wait = min(wait, self.ends - engine.loop.time())
+        try:
+            return await engine.permits.take(
+                route.mailbox,
+                route.limits,
+                messages=transactions(route, envelope),
+                recipients=len(envelope.recipients),
+                until=monotonic() + wait,
+            )
+        except NoPermit as exc:
+            if exc.never is not None:
+                raise InvalidMessage(
+                    problem("RCPT-OVER-LIMIT", count=len(envelope.recipients), limit=exc.never.maximum)
+                ) from None
+            raise NotSent(problem("LIMIT-WAIT", mailbox=route.mailbox, retry_at=exc.retry_at)) from None
+
+    async def _intend(self, route: "Route", rendered: Rendered, deadline: float) -> None:
+        """Write what is about to be tried, and wait until that cannot be lost: a crash then leaves *unknown*."""
+        assert self.engine.journal is not None
+        self.entry = uuid.uuid4().hex
+        await asyncio.wrap_future(self.engine.journal.intend(self._journal_entry(route, rendered, deadline)))
+
+    def _journal_entry(self, route: "Route", rendered: Rendered, deadline: float) -> "JournalEntry":
+        from recapito.ledger.journal import JournalEntry
+
+        assert self.entry is not None
+        started = datetime.now(UTC)
+        return JournalEntry(
+            id=self.entry,
+            key=self.order.key,
+            transport=route.info.name,
+            reference=self.order.reference,
+            message_id=rendered.message_id,
+            recipients=rendered.envelope.recipients,
+            size=rendered.content.size,
+            started=started,
+            deadline=started + timedelta(seconds=deadline - self.engine.loop.time()),
+        )
+
+    async def _finish(self, receipt: Receipt) -> Receipt:
+        """All that follows an attempt; with a timeout it is left to itself when that is over."""
+        receipt = self._settle(receipt)
+        if self.route is None:
+            return receipt
+        late = None if self.ends is None else max(self.ends, self.engine.loop.time()) + _HOOKS_GRACE
+        aftermath = Aftermath(self.engine, self.route, self.call_hook)
+        try:
+            async with asyncio.timeout_at(late):
+                await aftermath.follow(receipt, attempted=self.attempted)
+        except TimeoutError:
+            log.warning("%s: hooks were still at work when the time was over", self.order.key)
+        return receipt
+
+    def _settle(self, receipt: Receipt) -> Receipt:
+        """The receipt with what the mailer knows, and the journal's outcome; not waited for."""
+        receipt = receipt.with_(
+            message_id=self.rendered.message_id if self.rendered else "",
+            reference=self.order.reference,
+            profile=self.order.key,
+            transport=self.route.info.name if self.route else "",
+            seconds=self.engine.loop.time() - self.started,
+            ended=datetime.now(UTC),
+        )
+        if self.entry is not None and self.engine.journal is not None:
+            self.engine.journal.settle(self.entry, receipt)
+        return receipt
+
+    def _leave(self, exc: BaseException | None) -> None:
+        """Cancelled, or ended by what is no outcome: the journal must not keep an intent for ever."""
+        if self.entry is None:
+            return
+        if not self.handed_over:
+            error: DeliveryError = NotSent(problem("SEND-CANCELLED"))
+        elif isinstance(exc, InvalidMessage):
+            error = Refused(exc.problem)
+        elif isinstance(exc, Misconfigured):
+            error = Held(exc.problem)
+        else:
+            error = UnknownOutcome(problem("UNCERTAIN"))
+        self._settle(failed(self._envelope(), error))
+
+    def _envelope(self) -> Envelope:
+        """Whom it would go to; before it was rendered, as far as that can be said."""
+        if self.rendered is not None:
+            return self.rendered.envelope
+        message = self.order.message
+        named = self.order.to or ()
+        if not named and isinstance(message, Message):
+            named = (*message.to, *message.cc, *message.bcc)
+        return Envelope("", tuple(named) or ("",))
+
+
+def _close_unused(work: "Future[Rendered]") -> None:
+    if not work.cancelled() and work.exception() is None:
+        work.result().content.close()
