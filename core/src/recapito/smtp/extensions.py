@@ -1,0 +1,46 @@
+"""What a server offers after EHLO."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from recapito.smtp.reply import Reply
+
+__all__ = ["Extensions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """EHLO's lines: the parameters of each keyword (lower case), and the mechanisms of AUTH (upper case)."""
+
+    keywords: Mapping[str, str] = field(default_factory=dict)
+    mechanisms: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, reply: Reply) -> "Extensions":
+        """What ``reply`` to EHLO offers; the old ``AUTH=…`` counts too."""
+        from aiosmtplib.esmtp import parse_esmtp_extensions
+
+        keywords, mechanisms = parse_esmtp_extensions(reply.text)
+        return cls(keywords, frozenset(name.upper() for name in mechanisms))
+
+    def __contains__(self, keyword: object) -> bool:
+        return keyword in self.keywords
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the largest message (RFC 1870); None where the server states none."""
+        return _number(self.keywords.get("size", "")) or None
+
+    @property
+    def recipients(self) -> int | None:
+        """Recipients that one transaction takes (RFC 9422, RCPTMAX); None where the server states none."""
+        for limit in self.keywords.get("limits", "").split():
+            name, _, value = limit.partition("=")
+            if name.upper() == "RCPTMAX":
+                return _number(value) or None
+        return None
+
+
+def _number(text: str) -> int:
+    digits = text.partition(" ")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0

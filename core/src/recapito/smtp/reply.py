@@ -1,0 +1,119 @@
+"""Replies of a server: read from its bytes within bounds, whatever it sends."""
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["LINES_LIMIT", "LINE_LIMIT", "Garbled", "Reply", "ReplyParser"]
+
+#: Octets of one line. RFC 5321 allows 512, a SASL challenge needs 12,288 (RFC 4954 §4).
+LINE_LIMIT = 16_384
+#: Lines of one reply; an EHLO has about twenty.
+LINES_LIMIT = 256
+#: Octets of one reply.
+_REPLY_LIMIT = 65_536
+
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
+
+
+class Garbled(Exception):
+    """The server sent what is no SMTP reply: the rest of the line cannot be trusted. Its text says what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply: its status, its enhanced code (RFC 3463, empty where there is none) and the text of its lines.
+
+    ``clean`` is False where the text was no UTF-8.
+    """
+
+    status: int
+    lines: tuple[str, ...] = ("",)
+    enhanced: str = ""
+    clean: bool = True
+
+    @property
+    def positive(self) -> bool:
+        """Whether it is a 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def negative(self) -> bool:
+        """Whether it is a 4xx or 5xx: a refusal, for now or for good."""
+        return self.status >= 400
+
+    @property
+    def text(self) -> str:
+        """The words, without the codes."""
+        return "\n".join(self.lines)
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (str(self.status), self.enhanced, self.text) if part)
+
+
+class ReplyParser:
+    """Takes bytes as they come and gives whole replies."""
+
+    __slots__ = ("_buffer", "_clean", "_lines", "_scanned", "_size", "_status")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._status = b""
+        self._lines: list[str] = []
+        self._size = 0
+        self._clean = True
+
+    @property
+    def pending(self) -> bool:
+        """Whether a reply has begun that has not ended."""
+        return bool(self._buffer or self._lines)
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """The replies that ``data`` completes; Garbled where it cannot be one, or is too long."""
+        self._buffer += data
+        replies: list[Reply] = []
+        start = 0
+        while (end := self._buffer.find(b"\n", max(start, self._scanned))) >= 0:
+            if end - start > LINE_LIMIT:
+                raise Garbled("a line without end")
+            reply = self._line(bytes(self._buffer[start:end]).removesuffix(b"\r"))
+            start = end + 1
+            if reply:
+                replies.append(reply)
+        del self._buffer[:start]
+        self._scanned = len(self._buffer)
+        if self._scanned > LINE_LIMIT:
+            raise Garbled("a line without end")
+        return replies
+
+    def _line(self, line: bytes) -> Reply | None:
+        match = _LINE.fullmatch(line)
+        if match is None or (self._status and match[1] != self._status):
+            raise Garbled(repr(line[:80])[2:-1])
+        self._status = match[1]
+        self._lines.append(self._decoded(match[3] or b""))
+        self._size += len(line)
+        if len(self._lines) > LINES_LIMIT or self._size > _REPLY_LIMIT:
+            raise Garbled("a reply without end")
+        return None if match[2] == b"-" else self._whole()
+
+    def _decoded(self, text: bytes) -> str:
+        try:
+            return text.decode()
+        except UnicodeDecodeError:
+            self._clean = False
+            return text.decode("latin-1")
+
+    def _whole(self) -> Reply:
+        found = _ENHANCED.match(self._lines[0])
+        enhanced = found[0] if found else ""
+        lines = tuple(
+            line.removeprefix(enhanced).strip() if enhanced else line.strip() for line in self._lines
+        )
+        reply = Reply(int(self._status), lines, enhanced, self._clean)
+        self._forget()
+        return reply

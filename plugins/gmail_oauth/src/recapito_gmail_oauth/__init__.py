@@ -1,0 +1,1 @@
+"""The transport ``gmail_oauth``: Gmail and Google Workspace."""

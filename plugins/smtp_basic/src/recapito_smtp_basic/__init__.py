@@ -1,0 +1,1 @@
+"""The transport ``smtp_basic``: any SMTP server, with a password."""
