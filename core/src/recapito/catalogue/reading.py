@@ -14,7 +14,9 @@ from recapito.outcome import Outcome
 
 __all__ = ["builtin_providers", "builtin_rules", "provider_from", "rule_from"]
 
-_SEVERAL = frozenset({"via", "hosts", "domains", "status", "enhanced", "error", "step", "credential"})
+_SEVERAL = frozenset(
+    {"via", "hosts", "domains", "status", "enhanced", "error", "step", "credential", "aadsts"}
+)
 
 
 @cache

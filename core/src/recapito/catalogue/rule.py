@@ -13,13 +13,16 @@ from recapito.reply import Credential, ServerReply, Via
 
 __all__ = ["ReplyRule"]
 
+_AADSTS = re.compile(r"AADSTS(\d{4,9})\b")
+
 
 @dataclass(frozen=True)
 class ReplyRule:
     """Explains by ``code`` the replies that meet every condition; an empty condition is met by all.
 
     ``hosts`` match a server of that name or under it, ``domains`` that of the account or the sender.
-    ``text`` is a regular expression, searched without regard to case; its named groups become parameters.
+    ``aadsts`` are Microsoft's numbers. ``text`` is a regular expression, searched without regard to case; its
+    named groups become parameters.
     ``explained`` is a plugin's own code, whose texts are those of ``package``; without it ``code`` is core's.
     ``outcome`` replaces the code's. ``refuses_alias``: held where the sender is the profile's own, but refused,
     for this message only, where it chose an alias.
@@ -34,6 +37,7 @@ class ReplyRule:
     error: tuple[str, ...] = ()
     step: tuple[str, ...] = ()
     credential: tuple[Credential, ...] = ()
+    aadsts: tuple[int, ...] = ()
     text: str = ""
     #: True: only where this host has worked before for the profile (``params["worked"]``); False: only where not.
     worked: bool | None = None
@@ -56,18 +60,13 @@ class ReplyRule:
         """How narrow it is; of two that match, the narrower explains.
 
         An enhanced code, or the vendor's own error, weighs more than two other conditions together: it says
-        what happened, where a status says only how bad it was and words change.
+        what happened, where a status says only how bad it was and words change. Entra's numbers refine its error.
         """
-        exact = (
-            self.enhanced,
-            self.error,
-            self.hosts or self.domains,
-            self.step,
-            self.status,
-            self.credential,
-        )
+        codes = (self.enhanced, self.error, self.aadsts)
+        exact = (*codes, self.hosts or self.domains, self.step, self.status, self.credential)
         narrowed = sum(map(bool, exact)) + (self.worked is not None)
-        return 2 * bool(self.enhanced or self.error) + narrowed + bool(self.text), narrowed, len(self.text)
+        weight = 3 if self.aadsts else 2 if self.enhanced or self.error else 0
+        return weight + narrowed + bool(self.text), narrowed, len(self.text)
 
     def matches(self, reply: ServerReply) -> bool:
         """Whether the reply meets every condition."""
@@ -78,6 +77,7 @@ class ReplyRule:
             and (not self.error or reply.error.lower() in self.error)
             and (not self.step or reply.step in self.step)
             and (not self.credential or reply.credential in self.credential)
+            and (not self.aadsts or not _numbers(reply.text).isdisjoint(self.aadsts))
             and (self.worked is None or bool(reply.params.get("worked")) is self.worked)
             and (not self.hosts or _under(reply.host, self.hosts))
             and (not self.domains or _of_domain(reply, self.domains))
@@ -88,6 +88,10 @@ class ReplyRule:
         """The parameters that the reply's words give."""
         match = self.pattern.search(reply.text) if self.pattern else None
         return {name: said for name, said in match.groupdict().items() if said} if match else {}
+
+
+def _numbers(text: str) -> set[int]:
+    return {int(number) for number in _AADSTS.findall(text)}
 
 
 def _under(host: str, known: tuple[str, ...]) -> bool:
