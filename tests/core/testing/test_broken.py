@@ -18,7 +18,7 @@ from recapito.profile import Found, Profile
 from recapito.receipt import Receipt
 from recapito.testing import MemoryBench, MemoryTransport, ProbingMemoryTransport, TransportConformance
 from recapito.testing.conformance import check_names
-from recapito.testing.memory import MemorySession
+from recapito.testing.memory_session import MemorySession
 from recapito.testing.stored import Ending
 from recapito.transport import Capabilities, CheckStep, Context
 

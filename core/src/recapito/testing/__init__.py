@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recapito.testing.authority import CertificateAuthority
     from recapito.testing.bench import Arrived, Bench, UnsupportedByBench
+    from recapito.testing.capturing import Captured, capture
     from recapito.testing.conformance import TransportConformance
     from recapito.testing.context import TestContext
     from recapito.testing.memory import MemoryMessage, MemoryTransport, ProbingMemoryTransport, memory_info
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Arrived",
     "Bench",
+    "Captured",
     "CertificateAuthority",
     "MemoryBench",
     "MemoryMessage",
@@ -37,12 +39,14 @@ __all__ = [
     "TestContext",
     "TransportConformance",
     "UnsupportedByBench",
+    "capture",
     "memory_info",
 ]
 
 _HOME = {
     "Arrived": "bench",
     "Bench": "bench",
+    "Captured": "capturing",
     "CertificateAuthority": "authority",
     "MemoryBench": "memory_bench",
     "MemoryMessage": "memory",
@@ -56,6 +60,7 @@ _HOME = {
     "TestContext": "context",
     "TransportConformance": "conformance",
     "UnsupportedByBench": "bench",
+    "capture": "capturing",
     "memory_info": "memory",
 }
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import ParamSpec, TypeVar
 
+from recapito.catalogue import builtin, problem
 from recapito.errors import Held
-from recapito.outcome import Outcome
-from recapito.problem import Problem, Scope, Who
+from recapito.problem import Problem
 from recapito.profile import Found
 from recapito.redaction import RedactingLog
 from recapito.reply import ServerReply
@@ -57,7 +57,7 @@ class TestContext:
         if refused is not None and self._tokens and refused == self._tokens[0]:
             self._tokens.pop(0)
         if not self._tokens:
-            raise Held(Problem("OAUTH-REVOKED", Outcome.HELD, Who.OPERATOR, Scope.PROFILE))
+            raise Held(problem("OAUTH-REVOKED"))
         return self._tokens[0]
 
     def tls(self, extra_ca: str | None = None) -> ssl.SSLContext:
@@ -78,8 +78,6 @@ class TestContext:
 
     def explain(self, reply: ServerReply) -> Problem:
         """By core's catalogue."""
-        from recapito.catalogue import builtin
-
         return builtin().explain(reply)
 
     def __repr__(self) -> str:

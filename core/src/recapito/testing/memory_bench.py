@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 
+from recapito.catalogue import problem
 from recapito.envelope import Envelope
 from recapito.errors import NotSent, Refused
 from recapito.outcome import Outcome
-from recapito.problem import Problem, Scope, Who
 from recapito.profile import Found, Profile
 from recapito.secret import Secrets
 from recapito.testing.bench import Arrived, Bench
-from recapito.testing.memory import Failure, MemoryTransport, memory_info
+from recapito.testing.failure import Failure
+from recapito.testing.memory import MemoryTransport, memory_info
 from recapito.testing.stored import Ending
 
 __all__ = ["MemoryBench"]
@@ -58,14 +59,14 @@ class MemoryBench(Bench):
 
     def refuse_sender(self) -> None:
         """For all recipients."""
-        self.transport.fail_with = Refused(_problem("SENDER-NOT-OWNED", Outcome.REFUSED))
+        self.transport.fail_with = Refused(problem("SENDER-NOT-OWNED", outcome=Outcome.REFUSED))
 
     def refuse_recipient(self, address: str) -> None:
         """That one."""
 
         def failure(envelope: Envelope) -> Failure:
-            problem = _problem("RCPT-UNKNOWN", Outcome.REFUSED, rcpt=address)
-            return {address: problem} if address in envelope.recipients else None
+            unknown = problem("RCPT-UNKNOWN", rcpt=address)
+            return {address: unknown} if address in envelope.recipients else None
 
         self.transport.fail_with = failure
 
@@ -84,7 +85,7 @@ class MemoryBench(Bench):
     def throttle(self) -> None:
         """For ten minutes."""
         retry_at = datetime.now(UTC) + timedelta(minutes=10)
-        self.transport.fail_with = NotSent(_problem("SLOW-DOWN", Outcome.NOT_SENT).with_(retry_at=retry_at))
+        self.transport.fail_with = NotSent(problem("SLOW-DOWN", retry_at=retry_at))
 
     def lose_before_content(self) -> None:
         """As it begins."""
@@ -109,7 +110,3 @@ class MemoryBench(Bench):
     def offer_notices(self, offered: bool) -> None:
         """They are kept with the envelope, or refused."""
         self.transport.notices = offered
-
-
-def _problem(code: str, outcome: Outcome, **params: str) -> Problem:
-    return Problem(code, outcome, Who.OPERATOR, Scope.MESSAGE, params)

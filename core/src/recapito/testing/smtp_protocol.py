@@ -7,15 +7,13 @@ import socket
 import struct
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from recapito.testing.smtp_conduct import Conduct
 from recapito.testing.smtp_signin import SignIns
 from recapito.testing.stored import Command, Ending, Phase, Rule, StoredMessage
-
-if TYPE_CHECKING:
-    from recapito.testing.smtp_server import SmtpServer
 
 __all__ = ["SmtpConnection"]
 
@@ -56,7 +54,7 @@ class SmtpConnection(SMTP):
     AuthLoginUsernameChallenge = "Username:"
     AuthLoginPasswordChallenge = "Password:"
 
-    def __init__(self, server: "SmtpServer") -> None:
+    def __init__(self, server: Conduct) -> None:
         # aiosmtpd keeps one dict for all connections of a process, and grows it at each EHLO.
         self.command_size_limits = defaultdict(lambda: 1024, AUTH=12_288)
         self.server = server
@@ -73,7 +71,7 @@ class SmtpConnection(SMTP):
             hostname=server.hostname,
             ident="ESMTP",
             tls_context=server.context if server.tls == "starttls" else None,
-            auth_require_tls=False,  # it does not know implicit TLS, and would answer 538: SignIns checks instead
+            auth_require_tls=False,  # it does not know implicit TLS, and would answer 538: _needs() checks instead
             auth_exclude_mechanism={"PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2"} - set(server.mechanisms),
             authenticator=self.sign_ins.verify_password,
             loop=server.loop,

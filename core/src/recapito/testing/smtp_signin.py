@@ -5,23 +5,43 @@ import hashlib
 import hmac
 import json
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiosmtpd.smtp import MISSING, AuthResult, LoginPassword
 
-if TYPE_CHECKING:
-    from recapito.testing.smtp_protocol import SmtpConnection
+from recapito.testing.smtp_conduct import Conduct
+from recapito.testing.stored import Ending
 
-__all__ = ["MECHANISMS", "SignIns"]
+__all__ = ["MECHANISMS", "Connection", "SignIns"]
 
 #: What a server can be told to offer.
 MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2")
 
 
+class Connection(Protocol):
+    """What is asked of the connection that it belongs to."""
+
+    server: Conduct
+    user: str | None
+
+    @property
+    def tls_version(self) -> str:
+        """Empty where the line is in clear."""
+        ...
+
+    async def take(self, envelope: Any, content: bytes, *, lines: bool = True) -> str:
+        """Store a message; returns the reply."""
+        ...
+
+    def end(self, how: Ending) -> None:
+        """End the line."""
+        ...
+
+
 class SignIns:
     """aiosmtpd asks it by name: ``handle_…`` for commands, ``auth_…`` for mechanisms that it does not have."""
 
-    def __init__(self, connection: "SmtpConnection") -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def handle_EHLO(

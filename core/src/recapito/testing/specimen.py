@@ -5,9 +5,8 @@ import email.policy
 from collections.abc import AsyncIterator, Mapping, Sequence
 from email.message import EmailMessage
 
+from recapito.catalogue import problem
 from recapito.errors import NotSent
-from recapito.outcome import Outcome
-from recapito.problem import Problem
 
 __all__ = ["Specimen", "SpecimenPart"]
 
@@ -146,5 +145,5 @@ class Specimen:
     def _count(self, piece: bytes) -> bytes:
         self.handed += len(piece)
         if self._changes_after is not None and self.handed > self._changes_after:
-            raise NotSent(Problem("MSG-CHANGED", Outcome.NOT_SENT, params={"file": "fattura.pdf"}))
+            raise NotSent(problem("MSG-CHANGED", file="fattura.pdf"))
         return piece
