@@ -1,0 +1,28 @@
+"""Where profiles, secrets, states and the audit are kept: SQLite, or PostgreSQL by URL."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recapito.store.audit import AuditRow
+    from recapito.store.profiles import ProfileRow, Save
+    from recapito.store.state import State
+    from recapito.store.store import Store
+
+__all__ = ["AuditRow", "ProfileRow", "Save", "State", "Store"]
+
+if not TYPE_CHECKING:
+    _HOMES = {
+        "AuditRow": "audit",
+        "ProfileRow": "profiles",
+        "Save": "profiles",
+        "State": "state",
+        "Store": "store",
+    }
+
+    def __getattr__(name):
+        # SQLAlchemy is loaded by whoever uses the store, not by whoever asks where the key file lies.
+        if name in _HOMES:
+            from importlib import import_module
+
+            return getattr(import_module(f"recapito.store.{_HOMES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

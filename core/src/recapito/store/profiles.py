@@ -1,0 +1,185 @@
+"""Profiles and their secrets: read for each send, saved with their audit in one transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from sqlalchemy import delete, insert, select, update
+
+from recapito.catalogue import problem
+from recapito.errors import Misconfigured, NotFound
+from recapito.limits import Limits
+from recapito.profile import Found, Profile, ProfileKey
+from recapito.secret import Secret
+from recapito.store import audit, company, schema, state
+from recapito.store.state import State, matches, named, state_of
+from recapito.store.turn import touch
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from recapito.store.database import Database
+    from recapito.store.sealed import SecretTable
+
+__all__ = ["ProfileRow", "Save", "get", "listed", "remove", "save"]
+
+_table = schema.profile.c
+
+_GET = (
+    select(schema.profile, schema.secret.c.field, schema.secret.c.sealed)
+    .select_from(schema.profile.outerjoin(schema.secret, schema.secret.c.owner == _table.id))
+    .where(matches(schema.profile))
+)
+_ID = select(_table.id, _table.revision).where(matches(schema.profile))
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRow:
+    """A profile as lists show it: which secrets are set, never what they are."""
+
+    key: ProfileKey
+    profile: Profile
+    state: State
+    revision: str
+    secret_fields: tuple[str, ...] = ()
+
+
+class Save(NamedTuple):
+    """One profile to save: None deletes a secret, one that is absent stays."""
+
+    profile: Profile
+    secrets: Mapping[str, Secret | None]
+    action: str
+    fields: Sequence[str]
+    expect_revision: str | None = None
+
+
+def get(database: "Database", secrets: "SecretTable", key: ProfileKey) -> Found | None:
+    """The profile with its secrets, as committed now; None where there is none."""
+
+    def work(connection: "Connection") -> Found | None:
+        rows = connection.execute(_GET, named(key)).all()
+        if not rows:
+            return None
+        kept = [(row.field, row.sealed) for row in rows if row.field is not None]
+        opened = secrets.open(connection, rows[0].id, kept)
+        return Found(_profile(rows[0]), opened, str(rows[0].revision))
+
+    return None if _impossible(key) else database.read(work)
+
+
+def listed(connection: "Connection", of_company: str | None) -> tuple[ProfileRow, ...]:
+    """All profiles, or those of one company, in the order of their keys."""
+    state_row = schema.state.c
+    with_state = schema.profile.outerjoin(
+        schema.state,
+        (state_row.company == _table.company)
+        & (state_row.operator == _table.operator)
+        & (state_row.name == _table.name),
+    )
+    query = select(schema.profile, state_row.problem, state_row.since, state_row.paused_by)
+    query = query.select_from(with_state).order_by(_table.company, _table.operator, _table.name)
+    if of_company is not None:
+        query = query.where(_table.company == of_company)
+    fields: dict[str, list[str]] = {}
+    for owner, field in connection.execute(select(schema.secret.c.owner, schema.secret.c.field)):
+        fields.setdefault(owner, []).append(field)
+    found = ((_profile(row), row) for row in connection.execute(query))
+    return tuple(
+        ProfileRow(each.key, each, state_of(row), str(row.revision), tuple(sorted(fields.get(row.id, ()))))
+        for each, row in found
+    )
+
+
+def save(database: "Database", secrets: "SecretTable", items: Iterable[Save], *, by: str) -> list[str]:
+    """Save all of them or none; their revisions. Raises Misconfigured (PROFILE-CHANGED, KEY-…, STORE-…)."""
+    wanted = [Save(*item) for item in items]
+    for item in wanted:
+        _refuse_impossible(item.profile.key)
+
+    def work(connection: "Connection") -> list[str]:
+        revision = touch(connection)
+        for item in wanted:
+            _save_one(connection, secrets, item, revision)
+            audit.write(
+                connection, by=by, action=item.action, key=item.profile.key, fields=tuple(item.fields)
+            )
+        return [str(revision)] * len(wanted)
+
+    return database.write(work) if wanted else []
+
+
+def remove(database: "Database", secrets: "SecretTable", key: ProfileKey, *, by: str) -> None:
+    """Delete profile, secrets and state; NotFound (PROFILE-UNKNOWN) where there is none."""
+
+    def work(connection: "Connection") -> None:
+        touch(connection)
+        row = connection.execute(_ID, named(key)).first()
+        if row is None:
+            raise NotFound(problem("PROFILE-UNKNOWN", profile=key, operator=key.operator))
+        secrets.remove(connection, row.id)
+        state.forget(connection, key)
+        connection.execute(delete(schema.profile).where(_table.id == row.id))
+        audit.write(connection, by=by, action="removed", key=key)
+
+    database.write(work)
+
+
+def _save_one(connection: "Connection", secrets: "SecretTable", item: Save, revision: int) -> None:
+    key = item.profile.key
+    row = connection.execute(_ID, named(key)).first()
+    if item.expect_revision is not None and (row is None or str(row.revision) != item.expect_revision):
+        raise Misconfigured(problem("PROFILE-CHANGED", profile=key, operator=key.operator))
+    values = _values(item.profile) | {"revision": revision}
+    if row is None:
+        owner = uuid4().hex
+        company.ensure(connection, key.company)
+        made = {"id": owner, "created": datetime.now(UTC)}
+        connection.execute(insert(schema.profile), made | key._asdict() | values)
+    else:
+        owner = row.id
+        connection.execute(update(schema.profile).where(_table.id == owner).values(values))
+    secrets.write(connection, owner, item.secrets)
+
+
+def _values(profile: Profile) -> dict[str, Any]:
+    return {
+        "sender": profile.sender,
+        "sender_name": profile.sender_name,
+        "aliases": list(profile.aliases),
+        "reply_to": profile.reply_to,
+        "transport": profile.transport,
+        "settings": dict(profile.settings),
+        "limits": profile.limits.to_dict(),
+        "trusted_host": profile.trusted_host,
+    }
+
+
+def _profile(row: Any) -> Profile:
+    return Profile(
+        ProfileKey(row.company, row.operator, row.name),
+        sender=row.sender,
+        transport=row.transport,
+        sender_name=row.sender_name,
+        aliases=tuple(row.aliases),
+        reply_to=row.reply_to,
+        settings=row.settings,
+        limits=Limits.from_dict(row.limits),
+        trusted_host=row.trusted_host,
+    )
+
+
+def _impossible(key: ProfileKey) -> bool:
+    """Whether the key holds what no profile is saved under (and PostgreSQL cannot be asked for)."""
+    return not all(part.isprintable() for part in key)
+
+
+def _refuse_impossible(key: ProfileKey) -> None:
+    if _impossible(key) or not key.operator or not key.name:
+        shown = "/".join(part.encode("unicode_escape").decode() for part in key if part)
+        wrong = {"operator": "letters, digits, spaces and signs, and not empty"}
+        raise Misconfigured(
+            problem("SETTINGS-INVALID", profile=shown, fields=f"operator: {wrong['operator']}"), wrong
+        )

@@ -1,0 +1,179 @@
+"""The tables, as they are at the newest revision; ``migrations/`` tells how older ones get there."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from recapito.store.columns import Json, Moment
+
+__all__ = [
+    "HEAD",
+    "REVISIONS",
+    "attention",
+    "audit",
+    "company",
+    "journal",
+    "key",
+    "lowered",
+    "metadata",
+    "profile",
+    "secret",
+    "state",
+    "store",
+    "version_table",
+]
+
+#: Every revision that this version knows, in order: what a database says is compared with them without Alembic.
+REVISIONS = ("0001", "0002")
+HEAD = REVISIONS[-1]
+
+metadata = MetaData()
+
+# PostgreSQL counts with BIGSERIAL; only an INTEGER PRIMARY KEY counts by itself on SQLite.
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _key_columns(*, primary_key: bool = False, nullable: bool = False) -> list[Column[Any]]:
+    return [
+        Column(name, Text, primary_key=primary_key, nullable=nullable)
+        for name in ("company", "operator", "name")
+    ]
+
+
+#: One row. Every change of what a send depends on counts ``version`` up, and so takes turns on this row.
+store = Table(
+    "recapito_store",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("writing_key", Text),
+)
+
+#: Each key that ever wrote here, with a sealed constant by which a wrong key of the same id is known.
+key = Table(
+    "recapito_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("checked", LargeBinary, nullable=False),
+    Column("created", Moment, nullable=False),
+)
+
+company = Table(
+    "recapito_company",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created", Moment, nullable=False),
+)
+
+profile = Table(
+    "recapito_profile",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *_key_columns(),
+    Column("revision", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("sender_name", Text, nullable=False),
+    Column("aliases", Json, nullable=False),
+    Column("reply_to", Text),
+    Column("transport", Text, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("limits", Json, nullable=False),
+    Column("trusted_host", Boolean, nullable=False),
+    Column("created", Moment, nullable=False),
+    UniqueConstraint("company", "operator", "name", name="recapito_profile_key"),
+)
+
+#: ``owner`` is the immutable id of the row that the secret belongs to: a profile's, later a client's.
+secret = Table(
+    "recapito_secret",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+#: A row is a pause. By key and not by profile: a host may keep the profiles itself.
+state = Table(
+    "recapito_state",
+    metadata,
+    *_key_columns(primary_key=True),
+    Column("problem", Json, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("paused_by", Text, nullable=False),
+)
+
+audit = Table(
+    "recapito_audit",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("done_by", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    *_key_columns(nullable=True),
+    Column("fields", Json, nullable=False),
+    Column("detail", Json, nullable=False),
+    Index("recapito_audit_operator", "company", "operator"),
+)
+
+attention = Table(
+    "recapito_attention",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("told", Moment, nullable=False),
+)
+
+lowered = Table(
+    "recapito_lowered",
+    metadata,
+    Column("mailbox", Text, primary_key=True),
+    Column("until", Moment, nullable=False),
+    Column("limits", Json, nullable=False),
+)
+
+#: Direct sends. Times are plain numbers: the journal writes past SQLAlchemy's types.
+journal = Table(
+    "recapito_journal",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *_key_columns(),
+    Column("transport", Text, nullable=False),
+    Column("reference", Text),
+    Column("message_id", Text, nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("size", BigInteger),
+    Column("started", Double, nullable=False),
+    Column("deadline", Double),
+    Column("process", Text, nullable=False),
+    Column("ended", Double),
+    Column("outcome", Text),
+    Column("result", Text),
+    Index("recapito_journal_started", "started"),
+    Index("recapito_journal_operator", "company", "operator", "name", "started"),
+    Index("recapito_journal_reference", "reference"),
+)
+
+#: As Alembic makes it; apart from ``metadata``, since it is Alembic's own.
+version_table = Table(
+    "recapito_alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="recapito_alembic_version_pkc"),
+)

@@ -1,0 +1,224 @@
+"""The store: profiles with their secrets and states, who changed them, and what was said to whom."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import select
+
+from recapito.limits import Limits
+from recapito.problem import Problem
+from recapito.profile import Found, Profile, ProfileKey
+from recapito.secret import Secret
+from recapito.store import audit, company, lowered, memory, migration, profiles, rotation, schema, state
+from recapito.store.audit import AuditRow
+from recapito.store.box import Box
+from recapito.store.database import Database
+from recapito.store.files import prepare_file
+from recapito.store.keys import Keyring, KeySource, NewKey, key_source, keys_new
+from recapito.store.profiles import ProfileRow, Save
+from recapito.store.sealed import SecretTable
+from recapito.store.state import State
+from recapito.store.version import Version
+from recapito.store.where import locate
+
+__all__ = ["Store"]
+
+
+class Store:
+    """recapito's own tables in one database. Any thread may use it; after a fork the child opens its own
+    connections. It is a :class:`~recapito.profile.ProfileSource`.
+
+    Every method may raise Misconfigured: ``STORE-…`` where the database does not do what it is asked,
+    ``KEY-…`` where a key does not fit. Nothing is then half written.
+    """
+
+    def __init__(self, database: Database, keys: KeySource | None, *, may_make_key: bool) -> None:
+        self.database = database
+        self.id: str = database.read(
+            lambda connection: connection.execute(select(schema.store.c.id)).scalar_one()
+        )
+        self._secrets = SecretTable(Box(self.id, Keyring(keys or key_source())), may_make_key=may_make_key)
+        self._version = Version(database)
+        #: Whether :meth:`version` may be called on an event loop: microseconds on SQLite, a select elsewhere.
+        self.version_is_cheap: bool = database.where.is_sqlite
+
+    @classmethod
+    def open(
+        cls, url: str | None = None, *, keys: KeySource | None = None, schema: str | None = None
+    ) -> Self:
+        """The store at ``url``, at ``RECAPITO_DATABASE``, or the one in the user's data folder.
+
+        It must exist: Misconfigured names what to do where it does not. ``schema`` is PostgreSQL's.
+        """
+        return cls._ready(url, keys, schema, create=False)
+
+    @classmethod
+    def create(
+        cls,
+        url: str | None = None,
+        *,
+        keys: KeySource | None = None,
+        schema: str | None = None,
+        upgrade: bool = False,
+    ) -> Self:
+        """As :meth:`open`; makes what does not exist, and a first key when a secret is first stored.
+
+        ``upgrade`` brings older tables to this version wherever they are (``recapito db upgrade``).
+        """
+        return cls._ready(url, keys, schema, create=True, upgrade=upgrade)
+
+    @classmethod
+    def _ready(
+        cls,
+        url: str | None,
+        keys: KeySource | None,
+        in_schema: str | None,
+        *,
+        create: bool,
+        upgrade: bool = False,
+    ) -> Self:
+        where = locate(url, in_schema, create=create)
+        if where.is_sqlite:
+            prepare_file(where, create=create)
+        database = Database(where)
+        try:
+            migration.ready(database, create_it=create, upgrade_it=upgrade)
+            return cls(database, keys, may_make_key=create)
+        except BaseException:
+            database.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """The database's URL without its password: safe to show."""
+        return self.database.where.shown
+
+    def close(self) -> None:
+        """Close every connection. The store may be used again, and opens new ones."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({self.url})"
+
+    def upgrade(self) -> None:
+        """Bring the tables to this version; nothing happens where they are."""
+        migration.upgrade(self.database)
+
+    def version(self) -> int:
+        """A number that differs once any profile, secret, state or limit has changed, by whatever process.
+
+        The journal's writes and what was told do not change it.
+        """
+        return self._version.read()
+
+    # Profiles
+
+    def get(self, key: ProfileKey) -> Found | None:
+        """The profile with its secrets as it is now; None where there is none."""
+        return profiles.get(self.database, self._secrets, key)
+
+    def profiles(self, company: str | None = None) -> tuple[ProfileRow, ...]:
+        """All profiles, or those of one company, by key; their secrets stay sealed."""
+        return self.database.read(lambda connection: profiles.listed(connection, company))
+
+    def save(
+        self,
+        profile: Profile,
+        secrets: Mapping[str, Secret | None],
+        *,
+        by: str,
+        action: str,
+        fields: Sequence[str],
+        expect_revision: str | None = None,
+    ) -> str:
+        """Save a profile and audit it (``action`` on ``fields``); the new revision.
+
+        A secret that is None is deleted, one that is absent stays. Misconfigured (PROFILE-CHANGED) where the
+        profile is no longer of ``expect_revision``.
+        """
+        item = Save(profile, secrets, action, fields, expect_revision)
+        return profiles.save(self.database, self._secrets, [item], by=by)[0]
+
+    def save_many(self, items: Iterable[Save | tuple[Any, ...]], *, by: str) -> list[str]:
+        """Save all of them, or none; their revisions, in order."""
+        return profiles.save(self.database, self._secrets, (Save(*item) for item in items), by=by)
+
+    def remove(self, key: ProfileKey, *, by: str) -> None:
+        """Delete a profile, its secrets and its state; NotFound where there is none."""
+        profiles.remove(self.database, self._secrets, key, by=by)
+
+    def companies(self) -> tuple[str, ...]:
+        """The names of all companies; one exists from its first profile on."""
+        return self.database.read(company.names)
+
+    def audit(
+        self, company: str | None = None, operator: str | None = None, limit: int = 100
+    ) -> tuple[AuditRow, ...]:
+        """The newest changes, newest first."""
+        return self.database.read(
+            lambda connection: audit.read(connection, company=company, operator=operator, limit=limit)
+        )
+
+    # States and limits, of a host's own profiles too
+
+    def state(self, key: ProfileKey) -> State:
+        """Whether the profile may send."""
+        return self.database.read(lambda connection: state.read(connection, key))
+
+    def pause(self, key: ProfileKey, problem: Problem, *, by: str) -> bool:
+        """Stop the profile; True only if it was not already paused with this code."""
+        return bool(state.pause(self.database, [key], problem, by=by))
+
+    def pause_mailbox(
+        self, keys: Iterable[ProfileKey], problem: Problem, *, by: str
+    ) -> tuple[ProfileKey, ...]:
+        """Stop every profile of one mailbox at once; those that were not already paused with this code."""
+        return state.pause(self.database, tuple(keys), problem, by=by)
+
+    def resume(self, key: ProfileKey, *, by: str) -> bool:
+        """Let the profile send again; True where it was paused."""
+        return state.resume(self.database, key, by=by)
+
+    def lower_limit(self, mailbox: str, until: datetime, limits: Limits) -> None:
+        """Hold a mailbox to ``limits`` until then, beside what it is held to already."""
+        lowered.lower(self.database, mailbox, until, limits)
+
+    def lowered(self, mailbox: str) -> lowered.Lowered | None:
+        """The lowered limits of a mailbox and until when they hold; None where there are none now."""
+        return self.database.read(lambda connection: lowered.read(connection, mailbox))
+
+    # What people were told
+
+    def told(self, subject_key: str, code: str) -> bool:
+        """Remember that the subject was told of this code; True where that is new."""
+        return memory.told(self.database, subject_key, code)
+
+    def solved(self, subject_key: str) -> None:
+        """Forget what the subject was told, so that it is told again."""
+        memory.solved(self.database, subject_key)
+
+    # Keys
+
+    def keys_new(self) -> NewKey:
+        """Add a key that only decrypts until :meth:`keys_rotate`; see :func:`recapito.store.keys.keys_new`."""
+        return keys_new(self._secrets.box.keyring.source)
+
+    def keys_rotate(
+        self, progress: Callable[[int, int], None] | None = None, *, by: str = "keys rotate"
+    ) -> int:
+        """Make the newest key the writing key, and seal every secret with it again while others run; how many.
+
+        Every process must have the key by now: one that reads ``RECAPITO_KEYS`` only at its start has it from
+        its deployment on.
+        """
+        return rotation.rotate(self.database, self._secrets, by, progress)

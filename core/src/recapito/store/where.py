@@ -1,0 +1,93 @@
+"""Which database: a URL, read once, and the form of it that may be shown."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recapito.catalogue import problem
+from recapito.errors import Misconfigured
+from recapito.store.location import default_database_file, default_database_url
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+__all__ = ["Where", "locate"]
+
+#: Seconds that a statement waits for another process's lock, unless the URL says ``?timeout=``.
+PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """One database. ``path`` is set for SQLite only, ``schema`` for PostgreSQL where one was asked for."""
+
+    url: "URL"
+    #: The URL without its password: safe to show.
+    shown: str
+    path: Path | None = None
+    schema: str | None = None
+    patience: float = PATIENCE
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a SQLite file; PostgreSQL otherwise."""
+        return self.path is not None
+
+
+def locate(url: str | None = None, schema: str | None = None, *, create: bool = False) -> Where:
+    """The database of ``url``, of ``RECAPITO_DATABASE``, or the user's own where it exists (or ``create``).
+
+    ``?schema=NAME`` and ``?timeout=SECONDS`` are ours. Raises Misconfigured (STORE-NOWHERE, STORE-URL).
+    """
+    url = url or os.environ.get("RECAPITO_DATABASE") or None
+    if url is None:
+        if not create and not default_database_file().exists():
+            raise Misconfigured(problem("STORE-NOWHERE", variable="RECAPITO_DATABASE"))
+        url = default_database_url()
+    parsed = _parsed(url)
+    wanted = parsed.query.get("schema"), parsed.query.get("timeout")
+    schema = schema or (wanted[0] if isinstance(wanted[0], str) else None)
+    parsed = parsed.difference_update_query(["schema", "timeout"])
+    patience = _patience(wanted[1])
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, patience)
+    shown = parsed.render_as_string(hide_password=True)
+    if schema is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", schema):
+        raise _bad("a schema is named with letters, digits and underscores")
+    return Where(parsed, shown + (f" ({schema})" if schema else ""), None, schema, patience)
+
+
+def _parsed(url: str) -> "URL":
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None:
+        raise _bad("it does not look like sqlite:///file.db or postgresql://user@host/name")
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"}:
+        raise _bad(f"{parsed.drivername} is not supported; SQLite and PostgreSQL are")
+    return parsed
+
+
+def _sqlite(parsed: "URL", patience: float) -> Where:
+    if parsed.database in {None, "", ":memory:"} or parsed.query:
+        raise _bad("a SQLite store is a plain file, as in sqlite:///folder/recapito.db")
+    path = Path(str(parsed.database)).absolute()
+    parsed = parsed.set(database=str(path))
+    return Where(parsed, str(parsed), path, None, patience)
+
+
+def _patience(given: object) -> float:
+    try:
+        return float(str(given)) if given is not None else PATIENCE
+    except ValueError:
+        raise _bad("timeout= is a number of seconds") from None
+
+
+def _bad(reason: str) -> Misconfigured:
+    return Misconfigured(problem("STORE-URL", reason=reason))
