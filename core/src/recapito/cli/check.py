@@ -48,16 +48,14 @@ def check(
     """Print each step as it ends, then the first problem; returns the exit code."""
     key = run.key(operator, profile, company)
     started = time.monotonic()
-    deadline = started + (timeout or run.config["timeout"] or float("inf"))
-    tried = run.mailer().check(operator, profile=profile, company=key.company, send_to=send_to)
-    steps = list(_told(_until(deadline, tried), run.output))
-    problem = next((step.problem for step in steps if step.problem), None)
-    other = find_alternative(run, key, steps) if problem and time.monotonic() < deadline else None
+    steps: list[CheckStep] = []
+    problem = _try(run, key, send_to, timeout if timeout is not None else run.config["timeout"], steps)
+    other = find_alternative(run, key, steps) if problem else None
     fixed = bool(other and other.signed_in and fix)
     if other and fixed:
         run.operators().save(key, other.changes, by=run.by)
     run.output.data(
-        _data(key, steps, other, time.monotonic() - started, fixed=fixed),
+        _data(key, steps, problem, other, time.monotonic() - started, fixed=fixed),
         _end_lines(key, problem, other, fixed=fixed),
     )
     return Exit.DONE if problem is None or fixed else exit_for_outcome(problem.outcome)
@@ -77,6 +75,23 @@ def step_titles() -> dict[str, str]:
     }
 
 
+def _try(
+    run: Run, key: "ProfileKey", send_to: str | None, timeout: float | None, steps: "list[CheckStep]"
+) -> "Problem | None":
+    """Fill ``steps`` and show each as it ends; the first problem, that of the check itself (no time left) too."""
+    from recapito.errors import DeliveryError
+
+    tried = run.mailer().check(
+        key.operator, profile=key.name, company=key.company, send_to=send_to, timeout=timeout
+    )
+    try:
+        for step in _told(tried, run.output):
+            steps.append(step)
+    except DeliveryError as exc:
+        return exc.problem
+    return next((step.problem for step in steps if step.problem), None)
+
+
 def _told(steps: "Iterable[CheckStep]", output: "Output") -> "Iterator[CheckStep]":
     """Each step on its way, shown as it ends; with ``--json`` on standard error only with ``--verbose``."""
     titles = step_titles()
@@ -92,27 +107,6 @@ def _told(steps: "Iterable[CheckStep]", output: "Output") -> "Iterator[CheckStep
         line = f"{word}: {titles[step.name]}" + (f" ({more})" if more else "")
         line = f"{output.mark(kind, line, on_error=output.as_json)}  {step.seconds * 1000:.0f} ms"
         (output.detail if output.as_json else output.say)(line)
-        yield step
-
-
-def _until(deadline: float, steps: "Iterator[CheckStep]") -> "Iterator[CheckStep]":
-    """The steps that end before ``deadline``; then one more, which says that the time was over."""
-    from recapito.cli.deadline import next_before
-    from recapito.transport import STEPS, CheckStep
-
-    seen = 0
-    while True:
-        try:
-            step = next_before(deadline, steps)
-        except TimeoutError:
-            from recapito.catalogue import problem
-
-            name = STEPS[min(seen, len(STEPS) - 1)]
-            yield CheckStep(name, problem=problem("CHECK-TIMEOUT", step=name))
-            return
-        if step is None:
-            return
-        seen += 1
         yield step
 
 
@@ -137,9 +131,14 @@ def _end_lines(
 
 
 def _data(
-    key: "ProfileKey", steps: "list[CheckStep]", other: "Alternative | None", seconds: float, *, fixed: bool
+    key: "ProfileKey",
+    steps: "list[CheckStep]",
+    problem: "Problem | None",
+    other: "Alternative | None",
+    seconds: float,
+    *,
+    fixed: bool,
 ) -> dict[str, Any]:
-    problem = next((step.problem for step in steps if step.problem), None)
     return {
         "company": key.company,
         "operator": key.operator,

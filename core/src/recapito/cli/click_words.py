@@ -1,6 +1,6 @@
 """What click itself says, listed so that our catalogue has it in Italian too; click asks gettext for it."""
 
-from recapito.cli.words import N_
+from recapito.cli.words import N_, ngettext
 
 __all__ = ["CLICK_WORDS"]
 
@@ -28,4 +28,7 @@ CLICK_WORDS = (
     N_("default: {default}"),
     N_("required"),
     N_("Error: invalid input"),
+    ngettext("Option {name!r} requires an argument.", "Option {name!r} requires {nargs} arguments.", 1),
+    ngettext("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)", 1),
+    ngettext("{value!r} is not {choice}.", "{value!r} is not one of {choices}.", 2),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recapito.cli.csv_columns import columns_of, fitting_transport, security_of
 from recapito.cli.csv_file import Row, Table
-from recapito.cli.words import _, language
+from recapito.cli.words import _, language, ngettext
 from recapito.errors import Misconfigured, RecapitoError
 from recapito.operators import Changes, Operators
 from recapito.profile import Found, ProfileKey
@@ -166,7 +166,7 @@ class _RowReader:
             found = operators.draft(key, changes)
         except Misconfigured as exc:
             for name, reason in exc.fields.items():
-                self.wrong(name, reason)
+                self.wrong(name, _(reason))
             if not exc.fields:
                 self._explain(exc)
             return None
@@ -183,7 +183,12 @@ class _RowReader:
     def _cells(self) -> dict[str, str]:
         if len(self._row.cells) > len(self._columns):
             more = len(self._row.cells) - len(self._columns)
-            self.wrong("", _("has {more} cells more than the header").format(more=more))
+            self.wrong(
+                "",
+                ngettext(
+                    "has {more} cell more than the header", "has {more} cells more than the header", more
+                ).format(more=more),
+            )
         found = {}
         for place, cell in enumerate(self._row.cells):
             name = self._columns.get(place)

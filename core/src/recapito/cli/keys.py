@@ -3,7 +3,7 @@
 from recapito.cli.command import Group
 from recapito.cli.progress import progress
 from recapito.cli.run import Run, pass_run
-from recapito.cli.words import N_, _
+from recapito.cli.words import N_, _, ngettext
 
 __all__ = ["keys"]
 
@@ -27,4 +27,9 @@ def rotate(run: Run) -> None:
     store = run.store()
     with progress(run.output, _("Encrypting again")) as step:
         count = store.keys_rotate(progress=step)
-    run.output.data({"rewritten": count}, _("{count} secrets were encrypted again.").format(count=count))
+    run.output.data(
+        {"rewritten": count},
+        ngettext(
+            "{count} secret was encrypted again.", "{count} secrets were encrypted again.", count
+        ).format(count=count),
+    )

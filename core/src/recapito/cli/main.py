@@ -9,8 +9,8 @@ import click
 
 from recapito.cli.command import LazyGroup
 from recapito.cli.run import Run
-from recapito.cli.words import N_, asked_language, speaking
-from recapito.texts import preferred_language
+from recapito.cli.words import N_, asked, speaking
+from recapito.texts import LANGUAGES, preferred_language
 
 __all__ = ["root", "run"]
 
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
     this = Run()
-    with speaking(asked_language(given) or _configured_language()):
+    with speaking(_language(given)):
         try:
             ended: Any = root.main(given, prog_name="recapito", standalone_mode=False, obj=this)
             this.close()
@@ -78,13 +78,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return int(ended or 0)
 
 
-def _configured_language() -> str:
-    if os.environ.get("RECAPITO_LANG"):
+def _language(given: Sequence[str]) -> str:
+    """The language of this run, needed before the arguments are parsed: help and usage errors come while they are."""
+    named = asked(given, "--lang")
+    if named in LANGUAGES:
+        return named
+    # A version has no language: it is not worth reading a file for.
+    if os.environ.get("RECAPITO_LANG") or "--version" in given:
         return preferred_language()
     from recapito.cli.config import Config, ConfigError
 
     try:
-        configured = Config({})["lang"]
+        configured = Config({}, asked(given, "--config"))["lang"]
     except ConfigError:  # told when the command reads the file itself
         configured = None
-    return configured if configured in ("en", "it") else preferred_language()
+    return configured if configured in LANGUAGES else preferred_language()

@@ -1,8 +1,10 @@
 """What is written where: data on standard output, messages on standard error, colour only where it is wanted."""
 
+import codecs
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,6 +19,8 @@ __all__ = ["Output", "table", "wants_colour"]
 
 # A mark never stands alone: a word follows it. The second column is for encodings that lack the first.
 _MARKS = {"good": ("✓", "+", "green"), "bad": ("✗", "x", "red"), "skip": ("→", ">", "yellow")}
+
+_PLAIN = {"→": "->", "·": "|", "«": '"', "»": '"', "“": '"', "”": '"', "’": "'", "–": "-"}  # noqa: RUF001
 
 
 def wants_colour(choice: str, stream: TextIO) -> bool:
@@ -113,9 +117,8 @@ class Output:
         return redact(text, self._secrets)
 
     def _write(self, text: str, stream: TextIO) -> None:
-        # Surrogates of undecodable arguments and characters that the encoding lacks must not raise here.
         encoding = stream.encoding or "utf-8"
-        safe = text.encode(encoding, "backslashreplace").decode(encoding)
+        safe = text.encode(encoding, "recapito.plainly").decode(encoding)
         click.echo(safe, file=stream, color=True)
 
 
@@ -136,6 +139,21 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(str(each) for each in value) or "-"
     return str(value)
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """What to write for characters that the encoding lacks, undecodable arguments among them."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(map(_plain, lacking)), error.end
+
+
+def _plain(char: str) -> str:
+    letters = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()
+    return _PLAIN.get(char) or letters or char.encode("ascii", "backslashreplace").decode()
+
+
+codecs.register_error("recapito.plainly", _plainly)
 
 
 def _encodes(sign: str, stream: TextIO) -> bool:

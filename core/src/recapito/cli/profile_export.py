@@ -12,7 +12,7 @@ import click
 from recapito.cli.command import command, option
 from recapito.cli.csv_columns import FIELDS, heading
 from recapito.cli.run import Run, pass_run
-from recapito.cli.words import N_, _
+from recapito.cli.words import N_, ngettext
 
 if TYPE_CHECKING:
     from recapito.profile import Profile
@@ -55,7 +55,11 @@ def export(run: Run, file: str, company: str | None, separator: str) -> None:
         Path(file).write_bytes(text.getvalue().encode("utf-8-sig"))
     except OSError as exc:
         raise click.BadParameter(f"{file}: {exc.strerror}", param_hint="FILE") from exc
-    run.output.note(_("{count} profiles were written to {file}.").format(count=len(records), file=file))
+    run.output.note(
+        ngettext(
+            "{count} profile was written to {file}.", "{count} profiles were written to {file}.", len(records)
+        ).format(count=len(records), file=file)
+    )
 
 
 def _record(profile: "Profile") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from recapito.cli.exits import Exit
 from recapito.cli.progress import progress
 from recapito.cli.run import Run, pass_run
 from recapito.cli.scope import company_option
-from recapito.cli.words import N_, _
+from recapito.cli.words import N_, _, ngettext
 
 if TYPE_CHECKING:
     from recapito.cli.csv_plan import Plan
@@ -72,7 +72,13 @@ def _wanted(run: Run, plan: "Plan", *, apply_: bool) -> bool:
     if apply_ or run.flags.get("yes"):
         return True
     changes = plan.count("create") + plan.count("change")
-    return bool(changes) and run.may_ask and run.confirm(_("Save {count} profiles?").format(count=changes))
+    return (
+        bool(changes)
+        and run.may_ask
+        and run.confirm(
+            ngettext("Save {count} profile?", "Save {count} profiles?", changes).format(count=changes)
+        )
+    )
 
 
 def _show_plan(run: Run, plan: "Plan") -> None:
@@ -121,7 +127,9 @@ def _row(planned: Any) -> dict[str, Any]:
 def _summary(plan: "Plan", *, applied: bool) -> str:
     counts = {name: plan.count(name) for name in ("create", "change", "unchanged")}
     if plan.mistakes:
-        return _("{errors} errors; nothing was saved.").format(errors=len(plan.mistakes))
+        return ngettext(
+            "{errors} error; nothing was saved.", "{errors} errors; nothing was saved.", len(plan.mistakes)
+        ).format(errors=len(plan.mistakes))
     if applied:
         return _("Saved: {create} made, {change} changed, {unchanged} unchanged.").format(**counts)
     return _(

@@ -11,7 +11,8 @@ from recapito.cli.run import Run, pass_run
 from recapito.cli.scope import of_one_profile
 from recapito.cli.shapes import saved_data
 from recapito.cli.values import read_values
-from recapito.cli.words import N_, _
+from recapito.cli.words import N_, _, language
+from recapito.texts import translation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +43,7 @@ __all__ = ["saved_lines", "set_"]
     "settings",
     multiple=True,
     metavar="FIELD=VALUE",
-    text=N_(
-        "A setting of the transport; empty takes it out. A field whose name ends in _file reads the file."
-    ),
+    text=N_("A setting of the transport; empty takes it out. NAME_file=PATH reads the file into NAME."),
 )
 @option("--password-stdin", is_flag=True, text=N_("Read the password from standard input."))
 @option("--secret-stdin", metavar="FIELD", text=N_("Read that secret field from standard input."))
@@ -76,7 +75,8 @@ def set_(
     operators = run.operators(create=True)
     before = run.store().get(key)
     info = _transport(run, before, fields)
-    values = read_values(settings, _secret_names(run, info))
+    known, secret = _field_names(run, info)
+    values = read_values(settings, known=known, secret=secret)
     secrets = _secrets(run, info, before, password_stdin=password_stdin, field=secret_stdin)
     saved = operators.save(key, _changes(before, fields, values, secrets), by=run.by)
     _note_changed_secrets(run, secrets, saved)
@@ -116,16 +116,19 @@ def _transport(run: Run, before: "Found | None", fields: dict[str, Any]) -> "Tra
     return next((run.plugins.transports[name] for name in ways if name in run.plugins.transports), None)
 
 
-def _secret_names(run: Run, info: "TransportInfo | None") -> frozenset[str]:
+def _field_names(run: Run, info: "TransportInfo | None") -> tuple[frozenset[str], frozenset[str]]:
+    """All fields, and the secret ones: of the transport, or of every installed one where it is not known yet."""
     from recapito.settings import secret_fields
 
-    asked = [info] if info else run.plugins.transports.values()
-    return frozenset(name for each in asked for name in secret_fields(each.settings))
+    models = [each.settings for each in ([info] if info else run.plugins.transports.values())]
+    secret = frozenset(name for model in models for name in secret_fields(model))
+    return frozenset(name for model in models for name in model.model_fields), secret
 
 
 def _secrets(
     run: Run, info: "TransportInfo | None", before: "Found | None", *, password_stdin: bool, field: str | None
 ) -> "Secrets":
+    """What was typed: the field that standard input holds, else, on a terminal, those that the profile lacks."""
     from recapito.secret import Secrets
     from recapito.settings import secret_fields
 
@@ -134,20 +137,15 @@ def _secrets(
         field = "password" if "password" in known or len(known) != 1 else known[0]
     if field is not None:
         return Secrets({field: run.read_secret()})
-    kept = before.secrets if before else {}
-    return Secrets(
-        {
-            name: run.ask_secret(_title(info, name), instead="--password-stdin")
-            for name in known
-            if name not in kept
-        }
-        if info and run.may_ask and not (before and kept)
-        else {}
-    )
+    stays = before is not None and info is not None and before.profile.transport == info.name
+    if info is None or not run.may_ask or (before and stays and before.secrets):
+        return Secrets()
+    return Secrets({name: run.ask_secret(_title(info, name), instead="--password-stdin") for name in known})
 
 
 def _title(info: "TransportInfo", name: str) -> str:
-    return info.settings.model_fields[name].title or name
+    package = info.settings.__module__.partition(".")[0]
+    return translation(package, language()).gettext(info.settings.model_fields[name].title or name)
 
 
 def _changes(

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recapito.cli.command import Group
+from recapito.cli.limits import limits_shown
 from recapito.cli.run import Run, pass_run
-from recapito.cli.words import N_, _
+from recapito.cli.words import N_, _, language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def detect(run: Run, address: str) -> None:
     domain = parse_address(address, "address").addr_spec.rpartition("@")[2]
     found = run.plugins.catalogue.for_domain(domain)
     if found is None:
-        raise NotFound(problem("PROVIDER-UNKNOWN", domain=domain, provider=domain))
+        raise NotFound(problem("PROVIDER-NONE", domain=domain))
     run.output.data(_data(found, run.plugins), _lines(found, run.plugins))
 
 
@@ -86,6 +87,7 @@ def _data(provider: "Provider", plugins: "Plugins") -> dict[str, Any]:
             for way in provider.ways
         ],
         "limits": provider.limits.to_dict(),
+        "hints": _hints(provider),
         "sources": list(provider.sources),
     }
 
@@ -114,14 +116,19 @@ def _lines(provider: "Provider", plugins: "Plugins") -> "Iterator[str]":
         yield f"{place}. {way.transport}{absent}"
         for each in way.endpoints:
             yield f"   {each.host}:{each.port} {each.security}  ({each.source}, {each.date})"
+    for text in _hints(provider):
+        yield f"* {text}"
     if not provider.takes_passwords:
         yield _("It takes no passwords from programs: choose a way that signs in.")
-    for rate in provider.limits.rates:
-        yield _("Limit: {maximum} {of} in {minutes:g} minutes").format(
-            maximum=rate.maximum,
-            of=_("recipients") if rate.of == "recipients" else _("messages"),
-            minutes=rate.window / 60,
-        )
+    if limits := limits_shown(provider.limits):
+        yield _("Limits: {limits}").format(limits=", ".join(limits))
+
+
+def _hints(provider: "Provider") -> list[str]:
+    from recapito.catalogue import hint
+
+    names = [*provider.hints, *(way.note for way in provider.ways if way.note)]
+    return [hint(name, language()) for name in dict.fromkeys(names)]
 
 
 def _extra(way: "Way") -> str:

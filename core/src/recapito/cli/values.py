@@ -13,28 +13,33 @@ __all__ = ["read_values"]
 _LARGEST_FILE = 1_000_000
 
 
-def read_values(assignments: Iterable[str], secret: frozenset[str]) -> dict[str, str | None]:
-    """The settings by name; None takes one out. A secret field is refused: arguments are seen by everybody."""
+def read_values(
+    assignments: Iterable[str], *, known: frozenset[str], secret: frozenset[str]
+) -> dict[str, str | None]:
+    """The settings by name; None takes one out. A secret field is refused: arguments are seen by everybody.
+
+    ``NAME_file=PATH`` is the file's text for the field ``NAME``, where the transport has no field ``NAME_file``.
+    """
     values: dict[str, str | None] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
             raise click.BadParameter(_("{text!r} is not FIELD=VALUE").format(text=name), param_hint="--set")
-        if name in secret:
-            instead = "--password-stdin" if name == "password" else f"--secret-stdin {name}"
+        from_file = name.endswith("_file") and name not in known and name.removesuffix("_file") in known
+        field = name.removesuffix("_file") if from_file else name
+        if field in secret:
+            instead = "--password-stdin" if field == "password" else f"--secret-stdin {field}"
             raise click.BadParameter(
                 _(
                     "{field} is a secret and no argument, which everybody on this machine can read. Use {option}."
-                ).format(field=name, option=instead),
+                ).format(field=field, option=instead),
                 param_hint="--set",
             )
-        values[name] = (_file(value) if name.endswith("_file") else value) if value else None
+        values[field] = (_file(value) if from_file else value) if value else None
     return values
 
 
 def _file(path: str) -> str:
-    if path.lstrip().startswith("-----BEGIN "):
-        return path
     try:
         if Path(path).stat().st_size > _LARGEST_FILE:
             raise click.BadParameter(_("{path} is too large").format(path=path), param_hint="--set")

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from recapito.texts import LANGUAGES, preferred_language, translation
+from recapito.texts import preferred_language, translation
 
-__all__ = ["N_", "_", "asked_language", "language", "speaking"]
+__all__ = ["N_", "_", "asked", "language", "ngettext", "speaking"]
 
 _spoken: list[str] = []
 
@@ -21,6 +21,11 @@ def language() -> str:
 def _(text: str) -> str:
     """``text`` in the language of this run."""
     return translation("recapito", language()).gettext(text)
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    """``one`` or ``many``, as ``number`` asks for, in the language of this run."""
+    return translation("recapito", language()).ngettext(one, many, number)
 
 
 def N_(text: str) -> str:  # noqa: N802 - the name that every extractor of texts knows
@@ -47,17 +52,14 @@ def speaking(language: str) -> Iterator[None]:
             os.environ["LANGUAGE"] = before[0]
 
 
-def asked_language(arguments: Sequence[str]) -> str | None:
-    """The value of the last ``--lang`` among ``arguments``.
-
-    Looked for before they are parsed, since ``--help`` and usage errors come while they are.
-    """
+def asked(arguments: Sequence[str], option: str) -> str | None:
+    """The value of the last ``option`` among ``arguments`` that are not parsed yet; None where it is not there."""
     found = None
     for place, argument in enumerate(arguments):
         if argument == "--":
             break
-        if argument == "--lang" and place + 1 < len(arguments):
+        if argument == option and place + 1 < len(arguments):
             found = arguments[place + 1]
-        elif argument.startswith("--lang="):
+        elif argument.startswith(f"{option}="):
             found = argument.partition("=")[2]
-    return found if found in LANGUAGES else None
+    return found

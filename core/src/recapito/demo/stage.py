@@ -121,7 +121,7 @@ def _changes(actor: Actor, server: "SmtpServer") -> Changes:
             "host": "localhost",
             "port": server.port,
             "security": actor.security,
-            "ca_file": server.pem,
+            "ca": server.pem,
         },
         secrets=Secrets({"password": actor.typed}),
     )
