@@ -130,6 +130,16 @@ class Postfix:
         """What arrived, in no order, as it lies in the Maildir (lines end in LF, trace headers on top)."""
         return [path.read_bytes() for path in (self.folder / "mail/all/new").glob("*")]
 
+    def wait_for_log(self, text: str, count: int, seconds: float = 20) -> None:
+        """Until ``text`` stands ``count`` times in the log; TimeoutError with its end."""
+        end = time.monotonic() + seconds
+        while self.log.count(text) < count:
+            if time.monotonic() > end:
+                raise TimeoutError(
+                    f"{text!r} was not logged {count} times; the log ends:\n{self.log[-2000:]}"
+                )
+            time.sleep(0.02)
+
     def wait_for(self, wanted: Callable[[bytes], bool], count: int = 1, seconds: float = 20) -> list[bytes]:
         """The messages that ``wanted`` says yes to, once there are ``count``; TimeoutError with the log's end."""
         end = time.monotonic() + seconds
