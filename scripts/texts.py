@@ -156,7 +156,7 @@ def locked() -> Iterator[None]:
 def merge(rows: Mapping[str, Mapping[str, Any]], *, replace: bool = False) -> None:
     """Add codes with their texts. A code that exists keeps what it has, unless ``replace``."""
     with locked():
-        known = tomllib.loads(CODES.read_text(encoding="utf-8"))
+        known = read_codes()
         for code, row in rows.items():
             _require(code, row)
             if code in known and not replace:
@@ -173,17 +173,23 @@ def merge(rows: Mapping[str, Mapping[str, Any]], *, replace: bool = False) -> No
         write_codes(known)
 
 
+def read_codes() -> dict[str, dict[str, Any]]:
+    """The codes of ``codes.toml``: outcome, who and scope of each, in one short string."""
+    known = tomllib.loads(CODES.read_text(encoding="utf-8"))
+    return {
+        code: dict(zip((*CHOICES, "unconfirmed"), said.split(), strict=False)) for code, said in known.items()
+    }
+
+
 def write_codes(known: Mapping[str, Mapping[str, Any]]) -> None:
     """Write ``codes.toml`` in order, under the comment that stands first in it."""
-    comment = "".join(
-        line for line in CODES.read_text(encoding="utf-8").splitlines(True) if line.startswith("#")
-    )
-    lines = []
+    lines = CODES.read_text(encoding="utf-8").splitlines(keepends=True)
+    comment = "".join(line for line in lines if line.startswith("#"))
+    rows = []
     for code, row in sorted(known.items()):
-        fields = [f'{name} = "{row[name]}"' for name in CHOICES]
-        fields += ["unconfirmed = true"] if row.get("unconfirmed") else []
-        lines.append(f"{code} = {{ {', '.join(fields)} }}\n")
-    CODES.write_text(comment + "\n" + "".join(lines), encoding="utf-8")
+        said = [row[name] for name in CHOICES] + (["unconfirmed"] if row.get("unconfirmed") else [])
+        rows.append(f'{code} = "{" ".join(said)}"\n')
+    CODES.write_text(comment + "\n" + "".join(rows), encoding="utf-8")
 
 
 def _require(code: str, row: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +13,10 @@ from recapito.errors import NotFound
 from recapito.outcome import Outcome
 from recapito.problem import Problem, Scope, Who
 
-__all__ = ["Code", "find_code", "known_codes", "problem", "read_toml"]
+__all__ = ["FOLDER", "Code", "find_code", "known_codes", "problem", "read_toml"]
+
+#: Where the catalogue's data lie.
+FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +32,19 @@ class Code:
 
 def read_toml(name: str) -> dict[str, Any]:
     """A data file of the catalogue, by its name in this folder."""
-    return tomllib.loads((files("recapito.catalogue") / name).read_text(encoding="utf-8"))
+    return tomllib.loads((FOLDER / name).read_text(encoding="utf-8"))
 
 
 @cache
 def known_codes() -> Mapping[str, Code]:
     """Core's codes by name, read from ``codes.toml`` once."""
     return MappingProxyType(
-        {
-            name: Code(
-                name,
-                Outcome(row["outcome"]),
-                Who(row["who"]),
-                Scope(row["scope"]),
-                row.get("unconfirmed", False),
-            )
-            for name, row in read_toml("codes.toml").items()
-        }
+        {name: _code(name, *said.split()) for name, said in read_toml("codes.toml").items()}
     )
+
+
+def _code(name: str, outcome: str, who: str, scope: str, unconfirmed: str = "") -> Code:
+    return Code(name, Outcome(outcome), Who(who), Scope(scope), bool(unconfirmed))
 
 
 def find_code(name: str) -> Code:

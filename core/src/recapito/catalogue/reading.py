@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from recapito.catalogue.code import read_toml
+from recapito.catalogue.code import FOLDER, read_toml
 from recapito.catalogue.moment import Retry
 from recapito.catalogue.provider import MB, Endpoint, Pec, Provider, Way
 from recapito.catalogue.rule import ReplyRule
@@ -29,12 +28,8 @@ def builtin_rules() -> tuple[ReplyRule, ...]:
 @cache
 def builtin_providers() -> tuple[Provider, ...]:
     """Core's providers, one file each, in order of id."""
-    names = sorted(entry.name for entry in (files("recapito.catalogue") / "providers").iterdir())
-    return tuple(
-        provider_from(name.removesuffix(".toml"), read_toml(f"providers/{name}"))
-        for name in names
-        if name.endswith(".toml")
-    )
+    found = sorted((FOLDER / "providers").glob("*.toml"))
+    return tuple(provider_from(path.stem, read_toml(f"providers/{path.name}")) for path in found)
 
 
 def rule_from(row: Mapping[str, Any], families: Mapping[str, list[str]]) -> ReplyRule:
