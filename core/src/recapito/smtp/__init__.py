@@ -4,10 +4,11 @@ A transport gives :func:`open_session` and :func:`check_steps` where the server 
 to sign in (:class:`Password`, :class:`XOAuth2`, or its own :class:`Authenticate`).
 """
 
-from recapito.smtp.auth import Authenticate, NoMechanism, Password, XOAuth2, unfit
+from recapito.smtp.auth import Authenticate, NoMechanism, Password, XOAuth2
 from recapito.smtp.check import check_steps
 from recapito.smtp.session import SmtpSession, open_session
 from recapito.smtp.settings import DEFAULT_PORTS, Patience, Security, SmtpSettings
+from recapito.smtp.unfit import unfit
 
 __all__ = [
     "DEFAULT_PORTS",

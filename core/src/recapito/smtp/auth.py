@@ -5,7 +5,6 @@ own drops the text of a refused token, and tries up to three mechanisms with a w
 """
 
 import base64
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from functools import partial
@@ -15,14 +14,13 @@ from recapito.reply import Credential
 from recapito.secret import Secret
 from recapito.smtp.channel import Channel
 from recapito.smtp.reply import Reply
+from recapito.smtp.unfit import unfit
 
 if TYPE_CHECKING:
     from recapito.transport import Token
 
-__all__ = ["Authenticate", "NoMechanism", "Password", "XOAuth2", "unfit"]
+__all__ = ["Authenticate", "NoMechanism", "Password", "XOAuth2"]
 
-# What no user name or password may hold (RFC 4954, RFC 4616), and what cannot be encoded.
-_CONTROL = re.compile("[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 # The answer to a challenge that refuses a token (RFC 4954 §4: an empty line lets the server end with its 535).
 _CHALLENGE = 334
 _REFUSED = (535, 334)
@@ -59,11 +57,6 @@ class Authenticate(Protocol):
     async def sign_in(self, channel: Channel, mechanisms: frozenset[str], limit: float) -> Reply:
         """The server's last reply: 235, or the refusal. Raises NoMechanism, and what the channel raises."""
         ...
-
-
-def unfit(text: str) -> bool:
-    """Whether ``text`` holds what no user name, password or host may: a control character or half a pair."""
-    return bool(_CONTROL.search(text))
 
 
 class Password:
@@ -111,7 +104,7 @@ class Password:
         if reply.status != _CHALLENGE:
             return reply
         try:
-            base64.b64decode(challenge := reply.text, validate=True)
+            base64.b64decode(challenge := reply.lines[0], validate=True)
         except ValueError:
             return await channel.command("*", limit)  # RFC 4954 §4: cancels, and the server says so
         return await _ask(channel, lambda: self._cram_response(challenge), "***", limit)
@@ -166,7 +159,7 @@ class XOAuth2:
         )
         said = ""
         if reply.status == _CHALLENGE:
-            said = _decoded(reply.text)
+            said = _decoded(reply.lines[0])
             reply = await channel.command("", limit)
         if said:
             reply = Reply(reply.status, (*reply.lines, said), reply.enhanced, reply.clean)

@@ -15,6 +15,7 @@ from logging import DEBUG, Logger, LoggerAdapter
 from typing import Any
 
 from recapito.smtp.reply import Garbled, Reply, ReplyParser
+from recapito.smtp.unfit import unfit
 
 __all__ = ["Channel", "LineFailure", "Lost", "NoAnswer", "Spoiled"]
 
@@ -166,7 +167,9 @@ class Channel(asyncio.Protocol):
             timer.cancel()
 
     async def command(self, line: str, limit: float) -> Reply:
-        """Send one command, alone, and wait for its reply. ``line`` must hold no control character."""
+        """Send one command, alone, and wait for its reply."""
+        if unfit(line):  # checked long before; this is the last door, and one command must never become two
+            raise ValueError("a command holds a control character")
         self.check_order()
         self.write(line.encode() + b"\r\n", shown=line)
         return await self.wait(self.expect(), limit)

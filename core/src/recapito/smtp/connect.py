@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, zip_longest
+from threading import Thread
 from typing import Any
 
 from recapito.smtp.guard import OPEN_PORTS, is_loopback, is_public
@@ -47,16 +49,15 @@ class Unreachable(Exception):
 
 async def resolve(host: str, port: int, limit: float) -> tuple[Address, ...]:
     """The addresses of ``host``, families in turn; Unresolved where there is none within ``limit`` seconds."""
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(limit):
-            found = await loop.getaddrinfo(_ascii(host), port, type=socket.SOCK_STREAM)
+            found = await _look_up(_ascii(host), port)
     except TimeoutError:
         raise Unresolved(temporary=True) from None
     except socket.gaierror as exc:
         missing = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
         raise Unresolved(temporary=exc.errno not in missing) from exc
-    except (UnicodeError, OSError) as exc:
+    except (ValueError, OSError) as exc:
         raise Unresolved(temporary=False) from exc
     addresses = list(dict.fromkeys(Address(family, place) for family, _, _, _, place in found))
     six = [address for address in addresses if address.family == socket.AF_INET6]
@@ -114,6 +115,36 @@ async def connect(addresses: tuple[Address, ...], patience: Patience) -> socket.
     finally:
         await _give_up(attempts)
     raise Unreachable(refused=refused)
+
+
+async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
+    """getaddrinfo, in a thread that may be left behind.
+
+    A resolver can hang for half a minute: asyncio's own pool would be full of such threads, and wait for them
+    when the program ends.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[tuple[Any, ...]]] = loop.create_future()
+
+    def settle(found: list[tuple[Any, ...]] | None, failure: Exception | None) -> None:
+        if answer.done():
+            return
+        if failure is not None:
+            answer.set_exception(failure)
+        else:
+            answer.set_result(found or [])
+
+    def work() -> None:
+        found, failure = None, None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except Exception as exc:  # noqa: BLE001 - raised where it is waited for
+            failure = exc
+        with suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits
+            loop.call_soon_threadsafe(settle, found, failure)
+
+    Thread(target=work, name="recapito-dns", daemon=True).start()
+    return await answer
 
 
 async def _attempt(address: Address) -> socket.socket:

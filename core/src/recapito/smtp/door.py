@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from recapito.errors import DeliveryError
 from recapito.smtp.channel import Channel, LineFailure
 from recapito.smtp.connect import Address, Blocked, Unreachable, Unresolved, connect, permitted, resolve
-from recapito.smtp.encryption import Certificate, certificate_of, tls_error, unverified
+from recapito.smtp.encryption import SELF_SIGNED, Certificate, certificate_of, tls_error, unverified
 from recapito.smtp.extensions import Extensions
 from recapito.smtp.reply import Reply
 
@@ -151,8 +151,10 @@ class Door:
         if "starttls" not in self.extensions:
             raise self._own("STARTTLS-MISSING")
         reply = await self.channel.command("STARTTLS", self._patience.encryption)
-        if reply.status != _READY:
+        if reply.status >= 500:
             raise self._own("STARTTLS-MISSING", reply=str(reply))
+        if reply.status != _READY:
+            raise self._refused(reply)
         if not self.channel.usable:
             raise self._error_tls("injection")
         context = await self._tls()
@@ -236,19 +238,19 @@ class Door:
         error, text = tls_error(exc)
         if not error:
             return self._net("lost")
-        certificate = Certificate()
-        if error == "name":
-            certificate = await self._presented()
-            if not certificate.names and certificate.common_name:
-                text = "the certificate has a common name only"
-        return self._error_tls(error, text, cn=str(certificate))
+        if not isinstance(exc, ssl.SSLCertVerificationError):
+            return self._error_tls(error, text)
+        found = await self._presented()
+        if error == "name" and not found.names and found.common_name:
+            return self._own("TLS-NAME-OLD", cn=found.common_name, reply=text)
+        return self._error_tls(error, text, **_told(error, text, found))
 
     async def _presented(self) -> Certificate:
         """The certificate that was just refused, read on a line of its own that carries nothing else."""
         look = Door(self._settings, None, self._explainer)
         look._context = unverified()
         with suppress(DeliveryError, OSError):
-            async with asyncio.timeout(self._patience.encryption):
+            async with asyncio.timeout(self._patience.look):
                 for name, step in look.steps:
                     await look.run(name, step)
                     if name == "encryption":
@@ -270,3 +272,14 @@ class Door:
         if not reply.negative:
             return self._own("REPLY-STRANGE", reply=str(reply))
         return self._explainer.error(self._explainer.reply(reply, self._now))
+
+
+def _told(error: str, text: str, found: Certificate) -> dict[str, str]:
+    """What the texts need to tell the kinds of bad certificates apart: one of these, for each kind."""
+    told = {
+        "name": {"cn": str(found)},
+        "expired": {"ended": found.ends},
+        "not-yet-valid": {"begins": found.begins},
+        "untrusted": {"itself": found.common_name} if text == SELF_SIGNED else {"issuer": found.issuer},
+    }[error]
+    return {name: value for name, value in told.items() if value}

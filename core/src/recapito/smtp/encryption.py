@@ -2,19 +2,30 @@
 
 import contextlib
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["Certificate", "certificate_of", "tls_error", "unverified"]
+from recapito.problem import clean_reply
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+__all__ = ["SELF_SIGNED", "Certificate", "certificate_of", "tls_error", "unverified"]
 
 # X509_V_ERR_…: expired, not yet valid, another host, another address, signed by itself (alone, in the chain).
 _VERIFY = {10: "expired", 9: "not-yet-valid", 62: "name", 64: "name"}
 _SELF_SIGNED = 18
-_VERSION = (
+#: What :func:`tls_error` says of a certificate that vouches for itself.
+SELF_SIGNED = "self-signed certificate"
+_OLD = (
     "UNSUPPORTED_PROTOCOL",
     "PROTOCOL_VERSION",
     "NO_PROTOCOLS_AVAILABLE",
     "WRONG_SSL_VERSION",
-    "DH_KEY_TOO_SMALL",
+    "HANDSHAKE_FAILURE",
+    "INSUFFICIENT_SECURITY",
+    "KEY_TOO_SMALL",
 )
 _PLAIN = (
     "WRONG_VERSION_NUMBER",
@@ -31,6 +42,9 @@ class Certificate:
 
     common_name: str = ""
     names: tuple[str, ...] = ()
+    issuer: str = ""
+    begins: str = ""
+    ends: str = ""
 
     def __str__(self) -> str:
         return ", ".join(self.names[:5]) or self.common_name
@@ -39,16 +53,16 @@ class Certificate:
 def tls_error(exc: BaseException) -> tuple[str, str]:
     """``ServerReply.error`` and a text for what a handshake raised; both empty where it was no matter of TLS."""
     if isinstance(exc, ssl.SSLCertVerificationError):
-        text = "self-signed certificate" if exc.verify_code == _SELF_SIGNED else exc.verify_message
+        text = SELF_SIGNED if exc.verify_code == _SELF_SIGNED else exc.verify_message
         return _VERIFY.get(exc.verify_code, "untrusted"), text
     if not isinstance(exc, ssl.SSLError) or isinstance(exc, ssl.SSLEOFError):
         return "", ""
     reason = (exc.reason or str(exc)).upper().replace(" ", "_")
-    if any(word in reason for word in _VERSION):
+    if any(word in reason for word in _OLD):
         return "version", exc.reason or ""
     if any(word in reason for word in _PLAIN):
         return "mode", exc.reason or ""
-    return "untrusted", exc.reason or str(exc)
+    return "failed", exc.reason or str(exc)
 
 
 def unverified() -> ssl.SSLContext:
@@ -66,13 +80,31 @@ def certificate_of(line: ssl.SSLObject | None) -> Certificate:
         return Certificate()
     from cryptography import x509
 
-    with contextlib.suppress(ValueError):
+    try:
         found = x509.load_der_x509_certificate(encoded)
-        common = [str(name.value) for name in found.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-        with contextlib.suppress(x509.ExtensionNotFound):
-            names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            hosts = names.get_values_for_type(x509.DNSName)
-            places = [str(place) for place in names.get_values_for_type(x509.IPAddress)]
-            return Certificate("".join(common[:1]), (*hosts, *places))
-        return Certificate("".join(common[:1]))
-    return Certificate()
+        return Certificate(
+            _common_name(found.subject),
+            tuple(_names(found)),
+            _common_name(found.issuer),
+            f"{found.not_valid_before_utc:%Y-%m-%d}",
+            f"{found.not_valid_after_utc:%Y-%m-%d}",
+        )
+    except ValueError:
+        return Certificate()
+
+
+def _common_name(name: "x509.Name") -> str:
+    from cryptography.x509 import NameOID
+
+    return "".join(
+        clean_reply(str(part.value)) for part in name.get_attributes_for_oid(NameOID.COMMON_NAME)[:1]
+    )
+
+
+def _names(certificate: "x509.Certificate") -> Iterator[str]:
+    from cryptography import x509
+
+    with contextlib.suppress(x509.ExtensionNotFound):
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        yield from (clean_reply(name) for name in names.get_values_for_type(x509.DNSName))
+        yield from (str(place) for place in names.get_values_for_type(x509.IPAddress))

@@ -20,7 +20,7 @@ class Extensions:
         """What ``reply`` to EHLO offers; the old ``AUTH=…`` counts too."""
         from aiosmtplib.esmtp import parse_esmtp_extensions
 
-        keywords, mechanisms = parse_esmtp_extensions(reply.text)
+        keywords, mechanisms = parse_esmtp_extensions("\n".join(reply.lines))
         return cls(keywords, frozenset(name.upper() for name in mechanisms))
 
     def __contains__(self, keyword: object) -> bool:

@@ -7,6 +7,7 @@ from recapito.errors import InvalidMessage, Refused
 from recapito.invalid import shown
 from recapito.outcome import Outcome
 from recapito.problem import Problem
+from recapito.smtp.unfit import unfit
 
 if TYPE_CHECKING:
     from recapito.content import Content
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_addresses", "check_offer", "needs_smtputf8"]
 
-# What would end a command or an address in it. A quoted local part may hold the rest.
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# What would end an address in a command; a quoted local part may hold it.
 _UNQUOTED = re.compile(r"[\s<>,;]")
 _HEADERS_LIMIT = 1_000_000
 
@@ -28,7 +28,7 @@ def check_addresses(envelope: "Envelope") -> None:
         raise InvalidMessage(Problem("MSG-NO-RECIPIENTS", Outcome.REFUSED))
     for address in (envelope.sender, *envelope.recipients):
         plain = address if not address.startswith('"') else address.rpartition('"')[2]
-        if not address or _FORBIDDEN.search(address) or _UNQUOTED.search(plain):
+        if not address or unfit(address) or _UNQUOTED.search(plain):
             raise InvalidMessage(
                 Problem(
                     "ADDR-SYNTAX", Outcome.REFUSED, params={"address": shown(address), "field": "envelope"}

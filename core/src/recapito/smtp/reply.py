@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from recapito.problem import REPLY_LIMIT, clean_reply
+
 __all__ = ["LINES_LIMIT", "LINE_LIMIT", "Garbled", "Reply", "ReplyParser"]
 
 #: Octets of one line. RFC 5321 allows 512, a SASL challenge needs 12,288 (RFC 4954 §4).
@@ -24,7 +26,8 @@ class Garbled(Exception):
 class Reply:
     """One reply: its status, its enhanced code (RFC 3463, empty where there is none) and the text of its lines.
 
-    ``clean`` is False where the text was no UTF-8.
+    The lines are plain text: control characters, escape sequences and bidirectional marks are gone. ``clean`` is
+    False where they were no UTF-8.
     """
 
     status: int
@@ -44,8 +47,8 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The words, without the codes."""
-        return "\n".join(self.lines)
+        """The words, without the codes, capped to what may be shown and kept."""
+        return clean_reply("\n".join(self.lines)) if len(self.lines) > 1 else self.lines[0][:REPLY_LIMIT]
 
     def __str__(self) -> str:
         return " ".join(part for part in (str(self.status), self.enhanced, self.text) if part)
@@ -114,6 +117,7 @@ class ReplyParser:
         lines = tuple(
             line.removeprefix(enhanced).strip() if enhanced else line.strip() for line in self._lines
         )
+        lines = tuple(line if line.isprintable() else clean_reply(line) for line in lines)
         reply = Reply(int(self._status), lines, enhanced, self._clean)
         self._forget()
         return reply

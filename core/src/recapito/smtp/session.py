@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from recapito.catalogue import builtin
 from recapito.errors import DeliveryError, delivery_error
 from recapito.receipt import Receipt, RecipientReceipt
 from recapito.smtp.channel import LineFailure, Lost
@@ -80,7 +81,10 @@ class SmtpSession:
         self._needs_reset = False
         #: Recipients of one transaction; None: no limit is known.
         self.most = _least(
-            settings.recipients, door.extensions.recipients, explainer.profile.limits.recipients_per_message
+            settings.recipients,
+            door.extensions.recipients,
+            explainer.profile.limits.recipients_per_message,
+            _provider_limit(settings.host, explainer.profile.sender),
         )
         #: What the server offers; for checks and tests.
         self.extensions = door.extensions
@@ -233,7 +237,8 @@ class _Delivery:
             self._rows.update(transaction.rows)
         step = transaction.step if transaction else "answer"
         if isinstance(exc, LineFailure):
-            problem = explainer.line(exc, step)
+            # Before the transaction: an idle line that has ended, whatever was said when it did (a 421, mostly).
+            problem = explainer.line(exc, step) if transaction else explainer.net("lost", step)
         else:
             code = "SEND-TIMEOUT" if isinstance(exc, TimeoutError) else "SEND-CANCELLED"
             problem = explainer.own(code, step=step)
@@ -263,6 +268,11 @@ class _Delivery:
         if why is not None and all(row.outcome is receipt.outcome for row in rows):
             raise delivery_error(why, receipt) from cause
         return receipt
+
+
+def _provider_limit(host: str, sender: str) -> int | None:
+    provider = builtin().for_host(host)
+    return provider.limits_for(sender).recipients_per_message if provider else None
 
 
 def _least(*limits: int | None) -> int | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from recapito.envelope import Notify
+from recapito.smtp.unfit import unfit
 
 __all__ = ["DEFAULT_PORTS", "Patience", "Security", "SmtpSettings"]
 
@@ -33,6 +34,8 @@ class Patience:
     #: Before another address of the same name is tried beside the one that does not answer.
     next_address: float = 0.3
     encryption: float = 20.0
+    #: For a second look at a certificate that was refused, to say whose it was.
+    look: float = 5.0
     answer: float = 45.0
     sign_in: float = 60.0
     command: float = 300.0
@@ -67,3 +70,8 @@ class SmtpSettings:
     notify: frozenset[Notify] = frozenset()
     notices: bool = True
     patience: Patience = Patience()
+
+    def __post_init__(self) -> None:
+        for name in ("host", "helo"):
+            if unfit(getattr(self, name) or ""):
+                raise ValueError(f"{name} holds a control character")

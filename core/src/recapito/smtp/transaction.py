@@ -224,7 +224,11 @@ def _xtext(text: str) -> str:
 
 
 def _one_too_many(reply: Reply) -> bool:
-    """Whether the server takes no more recipients in this transaction, but would in another."""
-    return (reply.status in (452, 451, 450) and reply.enhanced == "4.5.3") or (
-        reply.status == 452 and not reply.enhanced and "too many" in reply.text.lower()
+    """Whether the server takes no more recipients in this transaction, but would in another.
+
+    RFC 5321 §4.5.3.1.10: some say 552 where they mean 452.
+    """
+    return reply.status in (450, 451, 452, 552) and (
+        reply.enhanced in ("4.5.3", "5.5.3")
+        or (not reply.enhanced and "too many recipients" in reply.text.lower())
     )
