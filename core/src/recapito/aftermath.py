@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from recapito.attention import subject_of
-from recapito.operators import Operators
+from recapito.hookspecs import Change
+from recapito.limits import Limits
 from recapito.outcome import Outcome
 from recapito.problem import Problem, Scope
-from recapito.profile import ProfileKey
+from recapito.profile import Profile
 from recapito.receipt import Receipt
 from recapito.redaction import fingerprint
+from recapito.resolver import NOTHING
 
 if TYPE_CHECKING:
     from recapito.engine import Engine
@@ -61,33 +64,42 @@ class Aftermath:
                 await self._call_hook(self._pause, problem)
 
     async def _slow_down(self, problem: Problem) -> None:
+        """Here at once; other processes of the same store learn it with the store's next version."""
         assert problem.retry_at is not None
-        self._engine.permits.block(self._route.mailbox, problem.retry_at)
+        mailbox, store, until = self._route.mailbox, self._engine.store, problem.retry_at
+        self._engine.permits.block(mailbox, until)
+        if store is not None:
+            await self._engine.in_thread(store.lower_limit, mailbox, until, Limits(rates=(NOTHING,)))
 
     def _pause(self, problem: Problem) -> None:
         """Stop every profile of this mailbox, and ask once for the person who can put it right."""
         route, store = self._route, self._engine.store
+        key = route.profile.key
         if store is not None:
             # By its source, not by what was resolved: the profile may have been edited while this was under way.
-            current = self._engine.resolver.current(route.profile.key)
+            current = self._engine.resolver.current(key)
             if current is None or current.revision != route.found.revision:
                 return
-            operators = Operators(store, self._engine.plugins)
-            for key in self._sharing(store):
-                operators.pause(key, by=MAILER, problem=problem)
-        self._engine.attention.tell(subject_of(route.profile.key, problem), problem)
+            stopped = {profile.key: profile for profile in self._sharing(store)}
+            for each in store.pause_mailbox(stopped, problem, by=MAILER):
+                self._tell(stopped[each], Change("paused", MAILER, datetime.now(UTC), problem=problem))
+        self._engine.attention.tell(subject_of(key, problem), problem)
 
-    def _sharing(self, store: "Store") -> Iterator[ProfileKey]:
-        """The profiles that sign in to the same mailbox in the same way."""
-        yield self._route.profile.key
+    def _tell(self, profile: Profile, change: Change) -> None:
+        self._engine.plugins.record_change(profile, change)
+
+    def _sharing(self, store: "Store") -> Iterator[Profile]:
+        """This profile, and those that sign in to the same mailbox in the same way."""
+        info, mine = self._route.info, self._route.profile
+        yield mine
         for row in store.profiles():
             profile = row.profile
             if (
-                profile.key != self._route.profile.key
-                and profile.transport == self._route.info.name
-                and self._route.info.mailbox(profile) == self._route.mailbox
+                profile.key != mine.key
+                and profile.transport == info.name
+                and info.mailbox(profile) == self._route.mailbox
             ):
-                yield profile.key
+                yield profile
 
 
 def _problems(receipt: Receipt) -> list[Problem]:

@@ -3,22 +3,24 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from functools import partial
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from recapito.aftermath import MAILER, CallHook
+from recapito.attention import profile_subject
 from recapito.catalogue import problem
 from recapito.errors import NotSent
-from recapito.operators import Operators
+from recapito.hookspecs import Change
 from recapito.permits import NoPermit, Permit
-from recapito.profile import Found, ProfileKey
+from recapito.profile import Found, Profile, ProfileKey
 from recapito.transport import CheckStep
 
 if TYPE_CHECKING:
     from recapito.engine import Engine
     from recapito.resolver import Resolved
     from recapito.route import Route
+    from recapito.store import Store
 
 __all__ = ["Checking", "Trial"]
 
@@ -49,7 +51,7 @@ class Checking:
         else:
             resolved = await engine.resolver.resolve(trial.key)
         route = resolved.route
-        permit = await self._permit(route)
+        permit = await self._permit(resolved)
         seen: list[CheckStep] = []
         try:
             async with engine.pool.outside(route.mailbox, route.limits.concurrency):
@@ -83,18 +85,19 @@ class Checking:
             if isinstance(steps, AsyncGenerator):
                 await steps.aclose()
 
-    async def _permit(self, route: "Route") -> Permit:
+    async def _permit(self, resolved: "Resolved") -> Permit:
         """A check is a connection like any other; its message, if it sends one, counts like any other."""
         messages = 1 if self._trial.send_to is not None else 0
         wait = self._engine.patience.permit
         if self._trial.timeout is not None:
             wait = min(wait, self._trial.timeout)
+        mailbox = resolved.route.mailbox
         try:
             return await self._engine.permits.take(
-                route.mailbox, route.limits, messages=messages, recipients=messages, until=monotonic() + wait
+                mailbox, resolved.limits, messages=messages, recipients=messages, until=monotonic() + wait
             )
         except NoPermit as exc:
-            raise NotSent(problem("LIMIT-WAIT", mailbox=route.mailbox, retry_at=exc.retry_at)) from None
+            raise NotSent(problem("LIMIT-WAIT", mailbox=mailbox, retry_at=exc.retry_at)) from None
 
     async def _conclude(self, resolved: "Resolved", seen: list[CheckStep]) -> None:
         """Let a profile run again that its own failure had paused; a person's pause is a person's to end."""
@@ -103,5 +106,9 @@ class Checking:
             return
         signed_in = any(step.name == "sign-in" and not step.problem and not step.skipped for step in seen)
         if signed_in and not any(step.problem and step.problem.pauses for step in seen):
-            operators = Operators(store, self._engine.plugins)
-            await self._call_hook(partial(operators.resume, self._trial.key, by=MAILER))
+            await self._call_hook(self._resume, resolved.route.profile, store)
+
+    def _resume(self, profile: Profile, store: "Store") -> None:
+        if store.resume(profile.key, by=MAILER):
+            self._engine.attention.solved(profile_subject(profile.key))
+            self._engine.plugins.record_change(profile, Change("resumed", MAILER, datetime.now(UTC)))

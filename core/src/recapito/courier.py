@@ -57,11 +57,11 @@ class Courier:
         tried = False
         try:
             lease = await self._take(route, wanted, deadline)
-            tried = True
+            tried, reused = True, lease.reused
             try:
                 return Carried(await self._deliver(route, lease, envelope, content, deadline))
             except NotSent as exc:
-                if not self._was_dead(lease, exc, deadline):
+                if not (reused and self._was_dead(lease, exc, deadline)):
                     raise
             lease = await self._take(route, wanted, deadline, fresh=True)
             return Carried(await self._deliver(route, lease, envelope, content, deadline))
@@ -71,7 +71,7 @@ class Courier:
     def _was_dead(self, lease: Lease, exc: NotSent, deadline: float) -> bool:
         """An idle line that had ended unseen. A server that says when to come back is alive, and obeyed."""
         in_time = asyncio.get_running_loop().time() < deadline
-        return lease.reused and not lease.session.usable and exc.problem.retry_at is None and in_time
+        return not lease.session.usable and exc.problem.retry_at is None and in_time
 
     async def _take(self, route: Route, wanted: Wanted, deadline: float, *, fresh: bool = False) -> Lease:
         now = asyncio.get_running_loop().time()

@@ -1,10 +1,10 @@
 """All that one mailer has running: its sessions, permits, threads and journal, on one loop of one process."""
 
 import asyncio
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from recapito.attention import Attention
 from recapito.context import ProfileContext, TlsContexts
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from recapito.store import Store
 
 __all__ = ["Engine", "Patience"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,6 @@ class Engine:
         patience: Patience,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.process = os.getpid()
         self.patience = patience
         self.plugins = plugins
         self.store = store
@@ -63,7 +65,11 @@ class Engine:
         self.attention = Attention(store, plugins)
         self.journal = _journal(store)
         context = partial(ProfileContext, tls=TlsContexts(), workers=self.workers)
-        self.resolver = Resolver(profiles, store, Routes(plugins, context), self.workers)
+        self.resolver = Resolver(profiles, store, Routes(plugins, context), self.workers, self.permits)
+
+    async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """``function`` in a worker thread."""
+        return await self.loop.run_in_executor(self.workers, partial(function, *args, **kwargs))
 
     async def close(self, timeout: float) -> None:
         """Close sessions and journal, in ``timeout`` seconds or less."""
@@ -71,7 +77,7 @@ class Engine:
         await self.pool.close(timeout)
         if self.journal is not None:
             left = max(0.1, ends - self.loop.time())
-            await self.loop.run_in_executor(self.workers, self.journal.close, left)
+            await self.in_thread(self.journal.close, left)
         self.workers.shutdown()
         self.hook_thread.shutdown()
 

@@ -33,9 +33,10 @@ def abandon(engine: object, sessions: Iterable[object]) -> None:
     """Keep ``engine`` from being finalised, and close its sessions' descriptors without a word."""
     _abandoned.append(engine)
     for session in sessions:
-        fileno = getattr(session, "fileno", None)
-        if callable(fileno):
-            close_quietly([fileno()])
+        # No part of the contract: a session that has it closes its descriptor, on whatever loop it lives.
+        leave = getattr(session, "abandon", None)
+        if callable(leave):
+            leave()
 
 
 def close_quietly(descriptors: Iterable[int]) -> None:

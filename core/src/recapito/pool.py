@@ -125,13 +125,15 @@ class Pool:
             self._changed.set()
 
     async def close(self, timeout: float) -> None:
-        """Close every session, those that carry a message too; whatever has not closed in time is left."""
+        """Close every session, those that carry a message too; what has not closed in time is dropped."""
         if self._timer is not None:
             self._timer.cancel()
         for lease in tuple(self._all()):
             self._close(lease)
         if tasks := [lease.closing for lease in self._all() if lease.closing]:
-            await asyncio.wait(tasks, timeout=timeout)
+            _, late = await asyncio.wait(tasks, timeout=timeout)
+            for task in late:
+                task.cancel()
 
     def sessions(self) -> Iterator[Session]:
         """Every session that is open."""

@@ -3,12 +3,15 @@
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured, NotFound
+from recapito.limits import Limits, Rate
+from recapito.permits import Permits
 from recapito.problem import Problem
 from recapito.profile import Found, ProfileKey, ProfileSource
 from recapito.route import Route, Routes
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-__all__ = ["Resolved", "Resolver", "as_store"]
+__all__ = ["NOTHING", "Resolved", "Resolver", "as_store"]
+
+#: How a store keeps that a mailbox may send nothing for a while.
+NOTHING = Rate(0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +41,33 @@ class Resolved:
     paused: Problem | None = None
     paused_by: str = ""
     version: int = 0
+    lowered: tuple[Limits, datetime] | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """Those of transport, provider and profile, and what a server asked for, while that holds."""
+        if self.lowered is None or datetime.now(UTC) >= self.lowered[1]:
+            return self.route.limits
+        return self.route.limits.lowered_by(self.lowered[0])
 
 
 class Resolver:
     """Finds profiles for one mailer, whatever keeps them."""
 
     def __init__(
-        self, profiles: "ProfileDict | ProfileSource", store: "Store | None", routes: Routes, workers: Workers
+        self,
+        profiles: "ProfileDict | ProfileSource",
+        store: "Store | None",
+        routes: Routes,
+        workers: Workers,
+        permits: Permits,
     ) -> None:
         self._dict = DictSource(profiles) if isinstance(profiles, Mapping) else None
         self._source = self._dict or cast("ProfileSource", profiles)
         self._store = store
         self._routes = routes
         self._workers = workers
+        self._permits = permits
         self._kept: dict[ProfileKey, Resolved] = {}
 
     async def resolve(self, key: ProfileKey) -> Resolved:
@@ -91,10 +111,20 @@ class Resolver:
     def _read(self, key: ProfileKey, version: int) -> Resolved:
         assert self._store is not None
         route = self._read_route(key)
+        lowered = self._lowered(self._store, route)
         state = self._store.state(key)
         if not state.paused:
-            return Resolved(route, version=version)
-        return Resolved(route, state.problem or _paused(key, state.by), state.by, version)
+            return Resolved(route, version=version, lowered=lowered)
+        by = state.by or ""
+        return Resolved(route, state.problem or _paused(key, by), by, version, lowered)
+
+    def _lowered(self, store: "Store", route: Route) -> tuple[Limits, datetime] | None:
+        lowered = store.lowered(route.mailbox)
+        if lowered is None or NOTHING not in lowered[0].rates:
+            return lowered
+        self._permits.block(route.mailbox, lowered[1])
+        limits = lowered[0]
+        return replace(limits, rates=tuple(rate for rate in limits.rates if rate != NOTHING)), lowered[1]
 
     async def _in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(
@@ -104,7 +134,7 @@ class Resolver:
 
 def as_store(profiles: object) -> "Store | None":
     """``profiles`` where it is a store, which then is the mailer's own."""
-    module = sys.modules.get("recapito.store")  # not imported: then nobody can have made one
+    module = sys.modules.get("recapito.store.store")  # not imported: then nobody can have made one
     return cast("Store", profiles) if module and isinstance(profiles, module.Store) else None
 
 

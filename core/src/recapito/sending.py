@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from recapito.engine import Engine
     from recapito.ledger.journal import JournalEntry
+    from recapito.resolver import Resolved
     from recapito.route import Route
 
 __all__ = ["Order", "Sending"]
@@ -121,7 +122,7 @@ class Sending:
             return take(
                 outlet.Outgoing(route.profile, message, rendered.envelope, rendered.content, order.reference)
             )
-        permit = await self._permit(route, rendered.envelope)
+        permit = await self._permit(resolved, rendered.envelope)
         try:
             return await self._carry(route, rendered, clock)
         finally:
@@ -156,15 +157,15 @@ class Sending:
             work.add_done_callback(_close_unused)
             raise
 
-    async def _permit(self, route: "Route", envelope: Envelope) -> Permit:
-        engine = self.engine
+    async def _permit(self, resolved: "Resolved", envelope: Envelope) -> Permit:
+        engine, route = self.engine, resolved.route
         wait = engine.patience.permit
         if self.ends is not None:
             wait = min(wait, self.ends - engine.loop.time())
         try:
             return await engine.permits.take(
                 route.mailbox,
-                route.limits,
+                resolved.limits,
                 messages=transactions(route, envelope),
                 recipients=len(envelope.recipients),
                 until=monotonic() + wait,
