@@ -1,7 +1,10 @@
 """Every code has its texts, every text both languages, and what is installed is what was written."""
 
+import gettext
 import importlib.util
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -141,3 +144,59 @@ class TestTheCheckItself:
         path = texts.po_path(folder, "it")
         texts.store(path, "it", {("", "Ready"): texts.Text("", "Ready", said=("Pronto",))})
         assert "only in en: A-B what" in self.complaints(folder)
+
+
+class TestAddingACode:
+    """``scripts/texts.py add`` on a copy of the texts."""
+
+    GIVEN = (
+        *("add", "PIGEON-LOST", "--outcome", "not_sent", "--who", "nobody", "--scope", "message"),
+        *("--en-what", "The pigeon {name} is lost.", "--en-do", "Send again."),
+        *("--it-what", "Il piccione {name} si è perso.", "--it-do", "Rimanda."),
+    )
+
+    @pytest.fixture
+    def copy(self, tmp_path: Path) -> Path:
+        (tmp_path / "scripts").mkdir()
+        shutil.copy(ROOT / "scripts/texts.py", tmp_path / "scripts")
+        shutil.copytree(CORE / "locale", tmp_path / "core/src/recapito/locale")
+        (tmp_path / "core/src/recapito/catalogue").mkdir()
+        shutil.copy(CORE / "catalogue/codes.toml", tmp_path / "core/src/recapito/catalogue")
+        return tmp_path
+
+    @staticmethod
+    def run(copy: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(copy / "scripts/texts.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+
+    def test_it_has_both_languages_and_the_row_at_once(self, copy: Path) -> None:
+        assert self.run(copy, *self.GIVEN).returncode == 0
+        folder = copy / "core/src/recapito"
+        assert 'PIGEON-LOST = "not_sent nobody message"' in (folder / "catalogue/codes.toml").read_text(
+            "utf-8"
+        )
+        italian = gettext.translation("recapito", str(folder / "locale"), languages=["it"])
+        assert italian.pgettext("PIGEON-LOST", "what") == "Il piccione {name} si è perso."
+        assert "PIGEON" not in self.run(copy, "check").stderr
+
+    def test_the_others_stay_as_they_are(self, copy: Path) -> None:
+        before = (CORE / "catalogue/codes.toml").read_text("utf-8").splitlines()
+        self.run(copy, *self.GIVEN)
+        after = (copy / "core/src/recapito/catalogue/codes.toml").read_text("utf-8").splitlines()
+        assert [line for line in after if "PIGEON" not in line] == before
+
+    def test_a_code_that_exists_keeps_its_meaning(self, copy: Path) -> None:
+        self.run(copy, *self.GIVEN)
+        again = self.run(copy, *(each.replace("not_sent", "held") for each in self.GIVEN))
+        assert "exists already" in again.stdout
+        codes = (copy / "core/src/recapito/catalogue/codes.toml").read_text("utf-8")
+        assert 'PIGEON-LOST = "not_sent' in codes
+
+    @pytest.mark.parametrize(("old", "new"), [("PIGEON-LOST", "pigeon"), ("Rimanda.", "")])
+    def test_what_is_not_whole_is_refused(self, copy: Path, old: str, new: str) -> None:
+        assert self.run(copy, *(new if each == old else each for each in self.GIVEN)).returncode != 0
+
+    def test_a_string_of_a_face_is_said(self, copy: Path) -> None:
+        assert self.run(copy, "say", "Coo", "Tubare").returncode == 0
+        italian = gettext.translation("recapito", str(copy / "core/src/recapito/locale"), languages=["it"])
+        assert italian.gettext("Coo") == "Tubare"

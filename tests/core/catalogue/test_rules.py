@@ -46,6 +46,7 @@ def net(error: str, host: str = "mail.example.it", **more: Any) -> ServerReply:
 
 TOKEN: dict[str, Any] = {"credential": "token", "step": "sign-in"}
 ALIAS: dict[str, Any] = {"own_sender": False}
+NEVER: dict[str, Any] = {"params": {"worked": 0}}
 WORKED: dict[str, Any] = {"params": {"worked": 1}}
 
 # The rows of the table of errors: code, replies, outcome, who acts.
@@ -350,10 +351,13 @@ ROWS: list[tuple[str, list[ServerReply], Outcome, Who]] = [
     ),
     ("NET-DNS", [net("dns", "smtp.example.it")], H, O),
     ("NET-DNS", [net("dns-temporary"), net("dns", **WORKED)], R, O),
-    ("NET-BLOCKED", [net("refused"), net("timeout"), net("timeout", "mail-out.eolo.it", **WORKED)], R, A),
+    ("NET-BLOCKED", [net("refused"), net("timeout"), net("timeout", "mail-out.eolo.it")], R, A),
     (
         "NET-COUNTRY",
-        [net("timeout", "mail-out.eolo.it"), smtp("554 Access denied", "mail-out.eolo.it", step="answer")],
+        [
+            net("timeout", "mail-out.eolo.it", **NEVER),
+            smtp("554 Access denied", "mail-out.eolo.it", step="answer"),
+        ],
         H,
         A,
     ),
@@ -564,6 +568,11 @@ def test_a_host_is_no_other_that_ends_alike() -> None:
 def test_five_four_five_is_a_daily_limit_only_at_google() -> None:
     found = explain(smtp("550 5.4.5 Routing loop detected", step="recipient"))
     assert (found.code, found.outcome) == ("REPLY-PERMANENT", M)
+
+
+def test_a_line_that_is_down_pauses_nobody_because_of_the_country() -> None:
+    for known in (WORKED, {}):
+        assert explain(net("timeout", "mail-out.eolo.it", **known)).outcome is R
 
 
 def test_libero_that_never_worked_has_simply_a_wrong_password() -> None:

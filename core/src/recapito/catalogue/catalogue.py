@@ -110,7 +110,8 @@ class Catalogue:
     def explain(self, reply: ServerReply) -> Problem:
         """What the reply means, by the narrowest rule that it meets; where none does, the server's own words.
 
-        ``reply.params["worked"]`` tells that this host has worked before for the profile.
+        ``reply.params["worked"]`` says whether this host has worked before for the profile (1 or 0), where it is
+        known: a name that has vanished is then a passing failure, and a refused password may have expired.
         """
         for rule in self.rules:
             if rule.matches(reply):

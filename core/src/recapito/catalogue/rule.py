@@ -39,7 +39,8 @@ class ReplyRule:
     credential: tuple[Credential, ...] = ()
     aadsts: tuple[int, ...] = ()
     text: str = ""
-    #: True: only where this host has worked before for the profile (``params["worked"]``); False: only where not.
+    #: True: only where this host has worked for the profile (``params["worked"]`` is true); False: only where it is
+    #: known that it has not (0). A transport that does not know leaves it out, and meets neither.
     worked: bool | None = None
     retry: Retry | None = None
     refuses_alias: bool = False
@@ -78,7 +79,7 @@ class ReplyRule:
             and (not self.step or reply.step in self.step)
             and (not self.credential or reply.credential in self.credential)
             and (not self.aadsts or not _numbers(reply.text).isdisjoint(self.aadsts))
-            and (self.worked is None or bool(reply.params.get("worked")) is self.worked)
+            and (self.worked is None or _known(reply, "worked") is self.worked)
             and (not self.hosts or _under(reply.host, self.hosts))
             and (not self.domains or _of_domain(reply, self.domains))
             and (self.pattern is None or self.pattern.search(reply.text) is not None)
@@ -88,6 +89,10 @@ class ReplyRule:
         """The parameters that the reply's words give."""
         match = self.pattern.search(reply.text) if self.pattern else None
         return {name: said for name, said in match.groupdict().items() if said} if match else {}
+
+
+def _known(reply: ServerReply, fact: str) -> bool | None:
+    return bool(reply.params[fact]) if fact in reply.params else None
 
 
 def _numbers(text: str) -> set[int]:
