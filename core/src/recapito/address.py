@@ -57,7 +57,7 @@ def parse_address(text: str, field: str) -> Address:
     Raises InvalidMessage naming ``field`` for anything else: several addresses, a group, none at all, control
     characters, a domain that is not one, an IP address as domain, parts over the limits of RFC 5321.
     """
-    if type(text) is str and (plain := _PLAIN.fullmatch(text)):
+    if type(text) is str and (plain := _PLAIN.fullmatch(text)) and "=?" not in text:
         return _checked("", plain[1], plain[2], text, field)
     stripped = check_text(text, field).strip(" ")
     if not stripped:
@@ -85,7 +85,10 @@ def same_address(one: str, other: str) -> bool:
 
 def unique_addresses(addresses: Iterable[Address]) -> tuple[Address, ...]:
     """``addresses`` in order, each mailbox once."""
-    return tuple({address.key: address for address in reversed(tuple(addresses))}.values())[::-1]
+    kept: dict[tuple[str, str], Address] = {}
+    for address in addresses:
+        kept.setdefault(address.key, address)
+    return tuple(kept.values())
 
 
 def _split_name(text: str, field: str) -> tuple[str, str]:
@@ -97,7 +100,9 @@ def _split_name(text: str, field: str) -> tuple[str, str]:
         if rest.startswith("<"):
             return _ESCAPED.sub(r"\1", quoted[1]), rest[1:-1]
         raise invalid("ADDR-SYNTAX", field=field, address=shown(text))
-    name, _, spec = text[:-1].partition("<")
+    name, bracket, spec = text[:-1].partition("<")
+    if not bracket:
+        raise _failure(text, text, field)
     if re.search(r'[",;:@>\\]', name):
         # A comma, semicolon or @ before the bracket may be a second address: only quotes make it a name.
         raise invalid("ADDR-NAME", field=field, address=shown(text))
@@ -131,6 +136,8 @@ def _canonical_local(content: str) -> str:
 
 
 def _checked(name: str, local: str, domain: str, text: str, field: str) -> Address:
+    if "=?" in local:  # some servers decode an encoded word there, and deliver to what it hides
+        raise invalid("ADDR-SYNTAX", field=field, address=shown(text))
     domain = _a_labels(domain, text, field)
     octets = len(local) if local.isascii() else len(local.encode())
     if octets > _LOCAL_LIMIT or len(domain) > _DOMAIN_LIMIT or octets + 1 + len(domain) > _ADDRESS_LIMIT:

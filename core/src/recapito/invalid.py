@@ -26,10 +26,10 @@ def invalid(code: str, **params: str | float) -> InvalidMessage:
 
 
 def shown(value: object) -> str:
-    """``value`` as a problem may repeat it: one short line, with what cannot be printed written as ``U+000D``."""
+    """``value`` as a problem may repeat it: one short line, what cannot be seen written as ``U+000D``."""
     text = value if isinstance(value, str) else repr(value)
     text = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-    return _FORBIDDEN.sub(lambda match: _name(match[0]), text)
+    return "".join([character if character.isprintable() else _name(character) for character in text])
 
 
 def check_text(value: object, field: str) -> str:

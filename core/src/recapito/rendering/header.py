@@ -6,6 +6,7 @@ Every function takes text that :func:`recapito.invalid.check_text` has passed, a
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from recapito.address import Address
 from recapito.invalid import invalid, shown
@@ -24,11 +25,11 @@ LINE, LIMIT = 78, 998
 
 _NAME = re.compile(r"[!-9;-~]+")
 _CHUNK = re.compile(r" *[^ ]+")
-_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
+_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
+_PHRASE = re.compile(rf"{_ATOM.pattern}(?: {_ATOM.pattern})*")
 
-#: Room for one encoded word (RFC 2047 §2), and the longest text of a quoted string that is not encoded instead.
-_WORD, _QUOTED = 75, 60
+#: Room for one encoded word (RFC 2047 §2).
+_WORD = 75
 
 _Q = [
     chr(octet) if (chr(octet).isalnum() and octet < 128) or octet in b"!*+-/" else f"={octet:02X}"
@@ -76,7 +77,7 @@ def address_field(name: str, addresses: Sequence[Address]) -> str:
     for position, address in enumerate(addresses):
         comma = "" if position == last else ","
         if address.name:
-            tokens += _phrase(address.name, LINE - 2 - len(name) if not tokens else LINE - 1)
+            tokens += _phrase(address.name)
             tokens.append(f"<{address.addr_spec}>{comma}")
         else:
             tokens.append(f"{address.addr_spec}{comma}")
@@ -131,59 +132,73 @@ def _fold(name: str, value: str, longest: int) -> str | None:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _phrase(name: str, room: int) -> list[str]:
-    if name.isascii() and "=?" not in name and len(name) <= _QUOTED and name.strip(" ") == name:
+def _phrase(name: str) -> list[str]:
+    if name.isascii() and "=?" not in name and name.strip(" ") == name and "  " not in name:
         if _PHRASE.fullmatch(name):
-            return [name]
+            return name.split(" ")
         escaped = name.replace("\\", r"\\").replace('"', r"\"")
-        return [f'"{escaped}"']
-    return list(_encoded_words(name, room))
+        return f'"{escaped}"'.split(" ")
+    # A line of its own rather than two words: Python before 3.13 reads a space between them.
+    words = list(_encoded_words(name, _WORD))
+    return words if len(words) == 1 else _mixed_phrase(name)
+
+
+def _mixed_phrase(name: str) -> list[str]:
+    """A long name with its plain words left plain, so that few encoded words are neighbours."""
+    tokens: list[str] = []
+    for plain, words in groupby(name.split(" "), _is_atom):
+        run = list(words)
+        tokens += run if plain else _encoded_words(" ".join(run), _WORD)
+    return tokens
+
+
+def _is_atom(word: str) -> bool:
+    return "=?" not in word and _ATOM.fullmatch(word) is not None
 
 
 def _encoded_words(text: str, room: int) -> Iterator[str]:
     """``text`` in encoded words, the first of at most ``room`` characters, no character cut in two."""
     octets = text.encode()
-    quoted = sum(len(_Q[octet]) for octet in octets)
-    b64 = 4 * ((len(octets) + 2) // 3)
-    if quoted <= b64:
-        yield from (f"=?utf-8?q?{part}?=" for part in _split([_q(c) for c in text], room - 12))
-        return
-    start = used = 0
-    limit = _base64_room(room)
+    in_quoted = sum(len(_Q[octet]) for octet in octets) <= 4 * ((len(octets) + 2) // 3)
+    cost, word = (_quoted_cost, _quoted_word) if in_quoted else (_base64_cost, _base64_word)
+    # Of a word's 75 characters 12 are its frame; four letters of base64 hold three octets.
+    longest = _WORD - 12 if in_quoted else (_WORD - 12) // 4 * 3
+    limit = min(room - 12 if in_quoted else (room - 12) // 4 * 3, longest)
+    start = used = after_space = 0
     for position, character in enumerate(text):
-        width = len(character.encode())
-        if used and used + width > limit:
-            yield f"=?utf-8?b?{b64encode(text[start:position].encode()).decode()}?="
-            start, used, limit = position, 0, _base64_room(_WORD)
+        width = cost(character)
+        while used and used + width > limit:
+            # After a space where there is one: some readers put another between two encoded words of a name.
+            cut = after_space if after_space > start else position
+            yield word(text[start:cut])
+            start, limit = cut, longest
+            used = sum(map(cost, text[cut:position]))
         used += width
-    yield f"=?utf-8?b?{b64encode(text[start:].encode()).decode()}?="
+        if character == " ":
+            after_space = position + 1
+    yield word(text[start:])
 
 
-def _base64_room(room: int) -> int:
-    return (min(room, _WORD) - 12) // 4 * 3
+def _quoted_cost(character: str) -> int:
+    return sum(len(_Q[octet]) for octet in character.encode())
 
 
-def _q(character: str) -> str:
-    return "".join([_Q[octet] for octet in character.encode()])
+def _quoted_word(text: str) -> str:
+    return f"=?utf-8?q?{''.join([_Q[octet] for octet in text.encode()])}?="
 
 
-def _split(pieces: Iterable[str], room: int) -> Iterator[str]:
-    """``pieces`` in runs: the first of at most ``room`` characters, the others as long as a word may be."""
-    run: list[str] = []
-    used, limit = 0, min(room, _WORD - 12)
-    for piece in pieces:
-        if run and used + len(piece) > limit:
-            yield "".join(run)
-            run, used, limit = [], 0, _WORD - 12
-        run.append(piece)
-        used += len(piece)
-    yield "".join(run)
+def _base64_cost(character: str) -> int:
+    return len(character.encode())
+
+
+def _base64_word(text: str) -> str:
+    return f"=?utf-8?b?{b64encode(text.encode()).decode()}?="
 
 
 def _parameter(key: str, text: str) -> list[str]:
     plain = text.isascii() and not re.search(r'["\\]|=\?', text)
     if plain and len(key) + len(text) + 5 <= LINE:
-        return [f"{key}={text}" if _TOKEN.fullmatch(text) else f'{key}="{text}"']
+        return [f'{key}="{text}"']
     if not plain and len(extended := f"{key}*=utf-8''{_percent(text)}") + 2 <= LINE:
         return [extended]
     # RFC 2231 §3, since one line would be too long: filename*0*=…; filename*1*=…

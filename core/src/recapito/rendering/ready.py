@@ -82,7 +82,7 @@ def read_value(name: str, value: object) -> HeaderField:
         ):
             # The parser went on with a part of it: nobody knows which of the addresses was meant.
             raise invalid("ADDR-SYNTAX", field=name, address=shown(str(value)))
-        return HeaderField(name, str(value), encoded=False).checked()
+        return HeaderField(name, str(value).replace("\t", " "), encoded=False).checked()
     text = value if isinstance(value, str) else str(getattr(value, "encode", value.__str__)())
     if not text.isascii():  # bytes of a parsed message, kept as surrogates
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
