@@ -1,5 +1,6 @@
 """Which other server would work, where a profile's own cannot be reached or speaks another way."""
 
+import asyncio
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from recapito.cli.run import Run
 
 if TYPE_CHECKING:
     from recapito.operators import Changes
-    from recapito.profile import ProfileKey
+    from recapito.profile import Found, ProfileKey
     from recapito.transport import CheckStep
 
 __all__ = ["Alternative", "find_alternative"]
@@ -99,17 +100,35 @@ def _works(run: Run, candidate: Alternative) -> bool:
     """Whether the steps up to the sign-in go well; the sign-in itself is tried only at the same provider."""
     from recapito.errors import RecapitoError
 
-    key = candidate.key
-    wanted = _CONNECTING | ({"sign-in"} if candidate.signed_in else frozenset())
-    passed = set()
     try:
-        draft = run.operators().draft(key, candidate.changes)
-        for step in run.mailer().check(key.operator, profile=key.name, company=key.company, draft=draft):
+        draft = run.operators().draft(candidate.key, candidate.changes)
+        if candidate.signed_in:
+            return _passes(run.mailer().check(candidate.key.operator, draft=draft))
+        return asyncio.run(_reaches(draft))
+    except RecapitoError:
+        return False
+
+
+def _passes(steps: "Iterator[CheckStep]") -> bool:
+    passed = {step.name for step in steps if not step.problem}
+    return passed >= _CONNECTING | {"sign-in"}
+
+
+async def _reaches(draft: "Found") -> bool:
+    """Whether a server that is not the profile's own answers. It never gets the profile's secrets."""
+    from recapito.mailer import AsyncMailer
+    from recapito.profile import Found
+    from recapito.secret import Secrets
+
+    stranger = Found(draft.profile, Secrets(dict.fromkeys(draft.secrets, "not for you")), draft.revision)
+    passed: set[str] = set()
+    async with AsyncMailer({}) as mailer:
+        steps = mailer.check(draft.profile.key.operator, draft=stranger)
+        async for step in steps:
             if step.problem:
                 return False
             passed.add(step.name)
-            if passed >= wanted:
+            if passed >= _CONNECTING:
+                # Left here: a sign-in that must fail would count towards a lock-out.
                 return True
-    except RecapitoError:
-        return False
     return False

@@ -103,7 +103,7 @@ def _told(steps: "Iterable[CheckStep]", output: "Output") -> "Iterator[CheckStep
             if step.skipped
             else ("good", "ok")
         )
-        more = step.skipped or step.detail
+        more = _(step.skipped) if step.skipped else step.detail
         line = f"{word}: {titles[step.name]}" + (f" ({more})" if more else "")
         line = f"{output.mark(kind, line, on_error=output.as_json)}  {step.seconds * 1000:.0f} ms"
         (output.detail if output.as_json else output.say)(line)
@@ -148,7 +148,7 @@ def _data(
             {
                 "name": step.name,
                 "ok": step.problem is None and not step.skipped,
-                "skipped": step.skipped or None,
+                "skipped": _(step.skipped) if step.skipped else None,
                 "detail": step.detail or None,
                 "seconds": round(step.seconds, 4),
                 "problem": problem_data(step.problem),

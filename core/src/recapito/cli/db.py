@@ -15,6 +15,5 @@ db = Group("db", help=N_("The store's tables."))
 @pass_run
 def upgrade(run: Run) -> None:
     """Upgrade the store that the configuration names; one that does not exist yet is made."""
-    store = run.store(create=True)
-    store.upgrade()
+    store = run.store(create=True, upgrade=True)
     run.output.data({"database": store.url}, _("{url} is up to date.").format(url=store.url))

@@ -11,6 +11,7 @@ from recapito.cli.run import Run
 from recapito.cli.shapes import problem_data, unsent_data
 from recapito.cli.words import _, language
 from recapito.errors import RecapitoError
+from recapito.outcome import Outcome
 from recapito.problem import Problem
 
 __all__ = ["ended_badly", "problem_lines"]
@@ -35,9 +36,12 @@ def ended_badly(error: BaseException, run: Run, *, as_json: bool) -> int:
     """Say what went wrong, as data too where ``as_json``; the exit code."""
     from recapito.catalogue import problem
 
+    # Of a send that had not begun, it is known that nothing left; of one that had, nothing is known.
+    uncertain = run.noun == "send" and run.sending.handed_over
+    outcome = None if uncertain else Outcome.NOT_SENT
     match error:
         case click.Abort() | KeyboardInterrupt():
-            return _end(run, Exit.INTERRUPTED, problem("CLI-INTERRUPTED"), as_json)
+            return _end(run, Exit.INTERRUPTED, problem("CLI-INTERRUPTED", outcome=outcome), as_json)
         case click.ClickException():
             error.show()
             return _end(
@@ -47,8 +51,8 @@ def ended_badly(error: BaseException, run: Run, *, as_json: bool) -> int:
             return _end(run, Exit.NOT_CONFIGURED, problem("CLI-CONFIG", reason=str(error)), as_json)
         case RecapitoError():
             return _end(run, exit_for_error(error), error.problem, as_json, cause=error)
-    kind = type(error).__name__
-    return _end(run, Exit.FAILED, problem("CLI-UNEXPECTED", kind=kind), as_json, cause=error)
+    found = problem("CLI-UNEXPECTED", outcome=outcome, kind=type(error).__name__)
+    return _end(run, Exit.UNKNOWN if uncertain else Exit.FAILED, found, as_json, cause=error)
 
 
 def _end(

@@ -1,9 +1,17 @@
 """``recapito keys``: the keys that encrypt stored secrets."""
 
-from recapito.cli.command import Group
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from recapito.cli.command import Group, option
 from recapito.cli.progress import progress
 from recapito.cli.run import Run, pass_run
 from recapito.cli.words import N_, _, ngettext
+
+if TYPE_CHECKING:
+    from recapito.secret import Secret
 
 __all__ = ["keys"]
 
@@ -11,13 +19,40 @@ keys = Group("keys", help=N_("Keys that encrypt the stored secrets."))
 
 
 @keys.command(help=N_("Add a key. It only decrypts until “keys rotate” makes it the writing key."))
+@option(
+    "--to",
+    metavar="FILE",
+    text=N_("Where RECAPITO_KEYS holds the keys: write its new value to this new file."),
+)
 @pass_run
-def new(run: Run) -> None:
-    """Add a key and print its id."""
-    from recapito.store import keys as store_keys
+def new(run: Run, to: str | None) -> None:
+    """Add a key and print its id, never the key."""
+    from recapito.store.keys import EnvironmentKeys, key_source, keys_new
 
-    added = store_keys.keys_new()
-    run.output.data({"key": added}, _("Added key {key}. Next: recapito keys rotate").format(key=added))
+    if isinstance(key_source(), EnvironmentKeys) and to is None:
+        raise click.UsageError(
+            _("The keys are in RECAPITO_KEYS: name a new file with --to for its new value.")
+        )
+    added = keys_new()
+    if added.deploy is None:
+        run.output.data(
+            {"key": added, "file": None}, _("Added key {key}. Next: recapito keys rotate").format(key=added)
+        )
+        return
+    _write(to or "", added.deploy)
+    text = _(
+        "{file} holds the new value of RECAPITO_KEYS. Give it to every process; then: recapito keys rotate"
+    )
+    run.output.data({"key": added, "file": to}, text.format(file=to))
+
+
+def _write(file: str, keys: "Secret") -> None:
+    """A new file that only its owner may read, from its first byte."""
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(keys.reveal() + "\n")
+    except OSError as exc:
+        raise click.BadParameter(f"{file}: {exc.strerror}", param_hint="--to") from exc
 
 
 @keys.command(help=N_("Make the newest key the writing key, and encrypt every secret with it again."))
@@ -26,7 +61,7 @@ def rotate(run: Run) -> None:
     """Rotate, with progress, while other processes run."""
     store = run.store()
     with progress(run.output, _("Encrypting again")) as step:
-        count = store.keys_rotate(progress=step)
+        count = store.keys_rotate(progress=step, by=run.by)
     run.output.data(
         {"rewritten": count},
         ngettext(

@@ -28,13 +28,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sending:
-    """What is known of a send before there is a receipt: a failure prints it."""
+    """What is known of a send before there is a receipt: a failure prints it.
+
+    ``handed_over`` is True from the moment at which the content may be on its way.
+    """
 
     recipients: tuple[str, ...] = ()
     reference: str | None = None
     started: float = field(default_factory=time.monotonic)
+    handed_over: bool = False
 
 
 class Run:
@@ -89,12 +93,16 @@ class Run:
             os.environ.setdefault("RECAPITO_DISABLE_PLUGINS", ",".join(off))
         return Plugins.load(hooks=self.config["hooks"])
 
-    def store(self, *, create: bool = False) -> "Store":
-        """The store; ``create`` makes it where there is none yet, which only commands that write do."""
+    def store(self, *, create: bool = False, upgrade: bool = False) -> "Store":
+        """The store; ``create`` makes it where there is none yet, which only commands that write do.
+
+        ``upgrade`` brings older tables to this version.
+        """
         if not hasattr(self, "_store"):
             from recapito.store import Store
 
-            opened = (Store.create if create else Store.open)(self.config["database"])
+            url = self.config["database"]
+            opened = Store.create(url, upgrade=upgrade) if create else Store.open(url)
             self._store = self._opened.enter_context(opened)
         return self._store
 

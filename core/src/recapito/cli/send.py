@@ -68,7 +68,9 @@ def send(
     """Send one message and print its receipt; returns the exit code."""
     run.sending = Sending((*to, *written["cc"], *written["bcc"]), reference)
     message = _ready(eml, written) if eml else _composed(to, written)
-    receipt = run.mailer().send(
+    mailer = run.mailer()
+    run.sending.handed_over = True
+    receipt = mailer.send(
         operator,
         message,
         profile=profile,

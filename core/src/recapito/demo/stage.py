@@ -97,9 +97,12 @@ def _servers(opened: ExitStack) -> "dict[str, SmtpServer]":
 
 def _store(opened: ExitStack, folder: Path) -> "Store":
     from recapito.store import Store
+    from recapito.store.keyfile import KeyFile
 
     # Keys of its own, so that nothing of this machine's configuration is read or made.
-    return opened.enter_context(Store.create(f"sqlite:///{folder / 'demo.sqlite'}", keys=_keys(folder)))
+    return opened.enter_context(
+        Store.create(f"sqlite:///{folder / 'demo.sqlite'}", keys=KeyFile(folder / "keys"))
+    )
 
 
 def _mailer(opened: ExitStack, store: "Store") -> "Mailer":
