@@ -1,13 +1,16 @@
 """Every code has its texts, every text both languages, and what is installed is what was written."""
 
+import ast
 import gettext
 import importlib.util
 import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,8 @@ from recapito.catalogue import known_codes, problem
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [ROOT / "core/src", *sorted((ROOT / "plugins").glob("*/src"))]
 USED = re.compile(r"""\b(?:problem|Problem|own_problem)\(\s*["']([A-Z][A-Z0-9-]+)["']""")
+LITERAL = re.compile(r"""["']([A-Z][A-Z0-9]+(?:-[A-Z0-9]+)+)["']""")
+NO_CODES = {"CRAM-MD5", "UTF-8", "ISO-8859-1", "AES-256-GCM", "SHA-256"}
 CLAIMS = re.compile(r"\b(consegnat|recapitat|delivered\b)", re.IGNORECASE)
 OUTBOX_ONLY = re.compile(
     r"riproviamo da soli|da soli|aspettano|restano in attesa|is waiting|we keep trying|by itself|wait here",
@@ -74,6 +79,64 @@ def test_a_code_used_in_a_plugin_is_in_the_catalogue_or_in_its_own_texts() -> No
         own = {context for context, _ in texts.load(texts.po_path(folder, "en"))}
         used = {code for source in folder.rglob("*.py") for code in USED.findall(source.read_text("utf-8"))}
         assert used - set(known_codes()) - own == set()
+
+
+def test_whatever_looks_like_a_code_in_the_sources_is_one() -> None:
+    own = {
+        context
+        for folder in texts.packages().values()
+        for context, _ in texts.load(texts.po_path(folder, "en"))
+    }
+    looks = {
+        code
+        for folder in texts.packages().values()
+        for source in folder.rglob("*.py")
+        for code in LITERAL.findall(source.read_text("utf-8"))
+    }
+    assert looks - set(known_codes()) - own - NO_CODES == set()
+
+
+def test_a_problem_is_made_with_all_that_its_text_shows() -> None:
+    shown = [
+        f"{source.relative_to(ROOT)}:{call.lineno}: {code} shows {lacking}"
+        for folder in texts.packages().values()
+        for source in folder.rglob("*.py")
+        if "testing" not in source.parts
+        for call, code in calls_of_problem(source)
+        if (lacking := holes(code) - given(call))
+    ]
+    assert shown == []
+
+
+def calls_of_problem(source: Path) -> "list[tuple[ast.Call, str]]":
+    """The calls ``problem("CODE", …)`` whose parameters are all written out."""
+    calls = [node for node in ast.walk(ast.parse(source.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    return [
+        (call, call.args[0].value)
+        for call in calls
+        if isinstance(call.func, ast.Name)
+        and call.func.id == "problem"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+        and all(keyword.arg for keyword in call.keywords)
+    ]
+
+
+@cache
+def english() -> "dict[tuple[str, str], Any]":
+    return dict(texts.load(texts.po_path(CORE, "en")))
+
+
+def holes(code: str) -> set[str]:
+    """What the texts of ``code`` show whatever happens: the parts in [[…]] are left out."""
+    said = " ".join(text.said[0] for text in english().values() if text.context == code)
+    return set(re.findall(r"\{(\w+)\}", re.sub(r"\[\[.*?\]\]", "", said)))
+
+
+def given(call: ast.Call) -> set[str]:
+    names = {str(keyword.arg) for keyword in call.keywords}
+    return names | ({"t"} if "retry_at" in names else set())
 
 
 def test_no_text_claims_more_than_accepted(language: str) -> None:
