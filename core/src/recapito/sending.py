@@ -70,9 +70,10 @@ class Sending:
     error: DeliveryError | None = None
     #: The journal's entry, once its intent is written or about to be.
     entry: str | None = None
-    #: Whether the content may be on its way; and whether a session has answered for it.
+    #: Whether it was handed to the courier: content may be on its way.
     handed_over: bool = False
-    attempted: bool = False
+    #: Whether a session was asked to take it: then it counts.
+    counts: bool = False
 
     def __post_init__(self) -> None:
         self.started = self.engine.loop.time()
@@ -122,11 +123,13 @@ class Sending:
             return take(
                 outlet.Outgoing(route.profile, message, rendered.envelope, rendered.content, order.reference)
             )
+        clock.reschedule(None)  # the queue keeps to the time itself, and says when to come back
         permit = await self._permit(resolved, rendered.envelope)
+        clock.reschedule(self.ends)
         try:
             return await self._carry(route, rendered, clock)
         finally:
-            permit.end(counted=self.attempted)
+            permit.end(counted=self.counts)
 
     async def _carry(self, route: "Route", rendered: Rendered, clock: asyncio.Timeout) -> Receipt:
         engine = self.engine
@@ -135,9 +138,9 @@ class Sending:
         if engine.journal is not None:
             await self._intend(route, rendered, deadline)
         clock.reschedule(None)  # from here on the session is asked first, and answers by the deadline
-        self.handed_over = True
+        self.handed_over = self.counts = True
         carried = await engine.courier.carry(route, rendered.envelope, rendered.content, deadline=deadline)
-        self.attempted, self.error = carried.tried, carried.error
+        self.counts, self.error = carried.tried, carried.error
         return carried.receipt
 
     async def _prepared(self, route: "Route", message: AnyMessage) -> AnyMessage:
@@ -209,7 +212,7 @@ class Sending:
         aftermath = Aftermath(self.engine, self.route, self.call_hook)
         try:
             async with asyncio.timeout_at(late):
-                await aftermath.follow(receipt, attempted=self.attempted)
+                await aftermath.follow(receipt, attempted=self.handed_over)
         except TimeoutError:
             log.warning("%s: hooks were still at work when the time was over", self.order.key)
         return receipt
