@@ -72,7 +72,7 @@ def _rewrite_asserts() -> None:
     pytest.register_assert_rewrite("recapito.testing.conformance")
 
 
-if "pytest" in sys.modules:
+if sys.modules.get("pytest"):
     _rewrite_asserts()
 
 

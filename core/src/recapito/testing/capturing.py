@@ -43,7 +43,7 @@ def capture(*, fail_with: "Failure | Callable[[Envelope], Failure]" = None) -> I
     """While the block runs, whatever any mailer of this process sends comes to this list, and goes nowhere.
 
     Profiles are resolved, hooks called, messages rendered and checked as ever, so that what would be refused
-    before the wire is; no session is opened, and no transport is needed. Every send is accepted, unless
+    before the wire is; no session is opened. Every send is accepted, unless
     ``fail_with`` says what it meets: an error, problems of some recipients, or a function of the envelope::
 
         with capture() as outbox:

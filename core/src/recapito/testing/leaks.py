@@ -65,7 +65,7 @@ class Leaks:
 
     def found(self, secrets: Iterable[tuple[str, Secret]]) -> list[str]:
         """A line for each place where a secret shows: which one, where, how encoded."""
-        forms = [(name, form) for name, secret in secrets for form in _forms(secret)]
+        forms = [(name, form) for name, secret in secrets for form in _shown(secret)]
         return [
             f"{name} ({encoding}) in {place}"
             for place, text in self.shown
@@ -89,11 +89,16 @@ class _Listener(logging.Handler):
             self._leaks.look_at_error(where, record.exc_info[1])
 
 
+def _shown(secret: Secret) -> Iterator[tuple[str, str]]:
+    """Each form, and how ``repr`` of a text or of bytes that hold it shows it."""
+    for encoding, written in _forms(secret):
+        for shown in dict.fromkeys((written, repr(written)[1:-1], repr(written.encode())[2:-1])):
+            yield encoding, shown
+
+
 def _forms(secret: Secret) -> Iterator[tuple[str, str]]:
     raw = secret.reveal().encode()
     yield "as it is", secret.reveal()
-    yield "as repr", repr(secret.reveal())[1:-1]
-    yield "as repr of bytes", repr(raw)[2:-1]
     yield "as JSON", json.dumps(secret.reveal())[1:-1]
     for encode in (quote, quote_plus):
         yield "percent", encode(secret.reveal(), safe="")

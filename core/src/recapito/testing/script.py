@@ -69,7 +69,7 @@ class Conversation:
 #: One step of a script: anything that takes the conversation and does something with it.
 Step: TypeAlias = Callable[[Conversation], Awaitable[None]]
 #: How :func:`polite` answers a verb: a reply, a step, or several of both.
-Answer: TypeAlias = str | Step | Sequence["str | Step"]
+Answer: TypeAlias = str | Step | list["str | Step"]
 
 
 async def play(script: Answer, line: Conversation) -> None:

@@ -36,7 +36,7 @@ async def _survives(bench: Bench, ending: Ending) -> None:
         assert warm.outcome is Outcome.ACCEPTED, f"{warm.problem}"
         bench.let_idle(session)
         bench.drop_idle(ending)
-        settled = await attempt(session, envelope, content, seconds=1.0)
+        settled = await attempt(session, envelope, content, seconds=0.5)
         if settled.outcome is not Outcome.ACCEPTED:
             assert settled.outcome is Outcome.NOT_SENT, f"{settled.outcome}: {settled.problem}"
             assert not session.usable, "a session that was found dead must say so, to be replaced"
