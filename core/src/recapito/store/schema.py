@@ -148,7 +148,8 @@ lowered = Table(
     Column("limits", Json, nullable=False),
 )
 
-#: Direct sends. Times are plain numbers: the journal writes past SQLAlchemy's types.
+#: Direct sends. Times are plain numbers: the journal writes past SQLAlchemy's types. Ids begin with the time,
+#: so that rows are added at one end of each index: on SQLite every page that is touched is written and synced.
 journal = Table(
     "recapito_journal",
     metadata,
@@ -165,9 +166,9 @@ journal = Table(
     Column("ended", Double),
     Column("outcome", Text),
     Column("result", Text),
-    Index("recapito_journal_started", "started"),
-    Index("recapito_journal_operator", "company", "operator", "name", "started"),
+    Index("recapito_journal_operator", "company", "operator", "name", "id"),
     Index("recapito_journal_reference", "reference"),
+    sqlite_with_rowid=False,
 )
 
 #: As Alembic makes it; apart from ``metadata``, since it is Alembic's own.

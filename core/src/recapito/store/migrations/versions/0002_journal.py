@@ -38,9 +38,7 @@ def upgrade() -> None:
         sa.Column("ended", sa.Double),
         sa.Column("outcome", sa.Text),
         sa.Column("result", sa.Text),
+        sqlite_with_rowid=False,
     )
-    op.create_index("recapito_journal_started", "recapito_journal", ["started"])
-    op.create_index(
-        "recapito_journal_operator", "recapito_journal", ["company", "operator", "name", "started"]
-    )
+    op.create_index("recapito_journal_operator", "recapito_journal", ["company", "operator", "name", "id"])
     op.create_index("recapito_journal_reference", "recapito_journal", ["reference"])

@@ -1,0 +1,1 @@
+"""What was sent: tables and transactions, no sending."""
