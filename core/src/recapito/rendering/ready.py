@@ -26,6 +26,7 @@ from recapito.rendering.streamed import ADDRESS_FIELDS
 
 __all__ = ["HeaderField", "ReadyHeader", "prepare", "read_value"]
 
+_IDENTITY = frozenset({"date", "message-id"})
 _BCC = frozenset({"bcc", "resent-bcc"})
 #: What may stand there once (RFC 5322 §3.6); of a second Date or Message-ID only the first well-formed one stays.
 _ONCE = frozenset({"from", "sender", "reply-to", "to", "cc", "subject"})
@@ -161,5 +162,9 @@ def _identified(fields: Sequence[HeaderField], sender: Address) -> tuple[list[He
     identifier = ids[0] if ids else HeaderField("Message-ID", new_message_id(sender.domain))
     if identifier.lines is None:
         identifier = replace(identifier, lines=f"Message-ID: {identifier.text}\r\n")
-    rest = [field for field in fields if field.key not in {"date", "message-id"}]
-    return [*rest, date, identifier], identifier.text
+    # A good one stays in its place, so that a finished message leaves octet by octet as it was handed over.
+    place = {id(each): each for each in dates[:1]} | {id(each): identifier for each in ids[:1]}
+    rest = [
+        place.get(id(field), field) for field in fields if id(field) in place or field.key not in _IDENTITY
+    ]
+    return [*rest, *([] if dates else [date]), *([] if ids else [identifier])], identifier.text
