@@ -52,10 +52,10 @@ _PARAMETER = re.compile(rf"; *({_WORD})=(?:({_WORD})|\"((?:[^\"\\]|\\.)*)\") *")
 
 def guess(filename: str) -> str:
     """The content type of a file by its name; never text of a charset, a message or a multipart."""
-    suffix = filename.rpartition(".")[2].lower()
+    suffix = filename.lower().rpartition(".")[2] if "." in filename else ""
     if known := _OFFICE.get(suffix):
         return known
-    found, encoding = _table().guess_type("x." + suffix) if "." in filename else (None, None)
+    found, encoding = _table().guess_type(f"x.{suffix}")
     # Those two may not be base64 (RFC 2046 §5.2.1); the name still tells the reader what it is.
     return UNKNOWN if found is None or encoding or found.startswith(("message/", "multipart/")) else found
 

@@ -25,6 +25,9 @@ __all__ = ["render_standard"]
 #: Fields that are written from what they mean, not from their text.
 _STRUCTURED = frozenset({"content-type", "content-disposition", "content-transfer-encoding"})
 
+#: Encodings that the standard library undoes; what it does not know it leaves as it is, and so do we.
+_DECODED = frozenset({"base64", "uuencode", "x-uuencode", "uue", "x-uue"})
+
 #: Parts inside parts; more than that is an attack on whoever reads it.
 _DEPTH = 50
 
@@ -163,7 +166,7 @@ def _body(
         if is_plain(lines := with_crlf(data)):
             return Body(lines, "quoted-printable"), parameters
         data = binascii.a2b_qp(data)
-    elif encoding not in {"7bit", "8bit", "binary"}:
+    elif encoding in _DECODED:
         decoded = part.get_payload(decode=True)
         return Base64(BytesSource(decoded if isinstance(decoded, bytes) else data)), parameters
     # NUL is of UTF-16 and its like, where a line end is not one octet.
