@@ -1,12 +1,15 @@
 """Whatever is written arrives as it was written."""
 
 import string
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recapito.address import Address, parse_address_list
+from recapito.errors import InvalidMessage
 from recapito.message import Attachment, Message
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -114,3 +117,76 @@ def test_no_bytes_smuggle_a_line_end(send: Any, data: list[bytes]) -> None:
     assert arrived.octets.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"").replace(b"\n", b"") == body.replace(
         b"\r", b""
     ).replace(b"\n", b"")
+
+
+#: What has a meaning in a message, to be put where it has none.
+SHARDS = [
+    "\r\n",
+    "\n",
+    "\r",
+    "\0",
+    "=?utf-8?q?=0D=0A?=",
+    ";",
+    ":",
+    "<",
+    ">",
+    '"',
+    "(",
+    ",",
+    "=",
+    "\t",
+    "--",
+    "è",
+    "*0*=",
+]
+SHARDS += [
+    "multipart/mixed",
+    "message/rfc822",
+    "Bcc: z@z.it\r\n",
+    "Content-Type: ",
+    "base64",
+    "charset=utf-16",
+    "boundary=",
+]
+
+
+def torn(cuts: list[tuple[float, int, str]]) -> bytes:
+    """A message of every kind of part, with pieces taken out and shards put in."""
+    inner = EmailMessage()
+    inner["Subject"] = "dentro"
+    inner.set_content("x")
+    message = EmailMessage()
+    for name, value in {
+        "From": "anna@example.it",
+        "To": "Città <a@x.it>",
+        "Bcc": "c@x.it",
+        "Subject": "Perché",
+    }.items():
+        message[name] = value
+    message.set_content("perché\n")
+    message.add_alternative("<p>", subtype="html")
+    message.add_attachment(b"x" * 500, maintype="application", subtype="pdf", filename="è.pdf")
+    message.add_attachment(inner)
+    text = message.as_bytes(policy=policy.SMTP)
+    for place, length, shard in cuts:
+        start = int(place * len(text))
+        text = text[:start] + shard.encode() + text[start + length :]
+    return text
+
+
+@quick
+@given(
+    cuts=st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 30), st.sampled_from(SHARDS)), min_size=1, max_size=6
+    ),
+    rules=st.sampled_from([None, policy.default, policy.compat32, policy.SMTPUTF8]),
+)
+def test_a_torn_message_is_refused_or_leaves_lawful(send: Any, cuts: Any, rules: Any) -> None:
+    data = torn(cuts)
+    try:
+        arrived = send(data if rules is None else message_from_bytes(data, policy=rules))
+    except InvalidMessage:
+        return
+    assert b"\nbcc:" not in b"\n" + arrived.head.lower()
+    assert arrived.content.headers
+    assert all(part.size >= 0 for part in arrived.content.parts())

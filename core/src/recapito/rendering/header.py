@@ -159,7 +159,11 @@ def _is_atom(word: str) -> bool:
 def _encoded_words(text: str, room: int) -> Iterator[str]:
     """``text`` in encoded words, the first of at most ``room`` characters, no character cut in two."""
     octets = text.encode()
-    in_quoted = sum(len(_Q[octet]) for octet in octets) <= 4 * ((len(octets) + 2) // 3)
+    quoted, letters = "".join([_Q[octet] for octet in octets]), 4 * ((len(octets) + 2) // 3)
+    if min(len(quoted), letters) <= min(room, _WORD) - 12:
+        yield f"=?utf-8?q?{quoted}?=" if len(quoted) <= letters else _base64_word(text)
+        return
+    in_quoted = len(quoted) <= letters
     cost, word = (_quoted_cost, _quoted_word) if in_quoted else (_base64_cost, _base64_word)
     # Of a word's 75 characters 12 are its frame; four letters of base64 hold three octets.
     longest = _WORD - 12 if in_quoted else (_WORD - 12) // 4 * 3

@@ -1,6 +1,5 @@
 """An EmailMessage of the standard library: its tree written anew, since its own writer lets too much through."""
 
-import binascii
 import re
 from collections.abc import Iterator, Sequence
 from email import errors, policy
@@ -11,7 +10,7 @@ from recapito.errors import InvalidMessage
 from recapito.invalid import check_text, invalid
 from recapito.profile import Profile
 from recapito.rendering.base64stream import Base64
-from recapito.rendering.body import Body, is_plain, text_body, with_crlf
+from recapito.rendering.body import Body, text_body, with_crlf
 from recapito.rendering.finished import check_wire, parts_of
 from recapito.rendering.header import encoded_field, parameter_field
 from recapito.rendering.ready import HeaderField, prepare, read_value
@@ -25,8 +24,8 @@ __all__ = ["render_standard"]
 #: Fields that are written from what they mean, not from their text.
 _STRUCTURED = frozenset({"content-type", "content-disposition", "content-transfer-encoding"})
 
-#: Encodings that the standard library undoes; what it does not know it leaves as it is, and so do we.
-_DECODED = frozenset({"base64", "uuencode", "x-uuencode", "uue", "x-uue"})
+#: Encodings for octets; from here on all of them are base64.
+_BINARY = frozenset({"base64", "uuencode", "x-uuencode", "uue", "x-uue"})
 
 #: Parts inside parts; more than that is an attack on whoever reads it.
 _DEPTH = 50
@@ -72,22 +71,19 @@ def _node(part: Message, depth: int, *, outermost: bool) -> Node:
         raise invalid("MSG-NESTED", limit=_DEPTH)
     content_type, parameters = _structured(part, "Content-Type") or (part.get_default_type(), ())
     main = content_type.partition("/")[0]
-    payload = part.get_payload()
     if content_type == "multipart/signed" or (main == "message" and content_type != "message/rfc822"):
         return _verbatim(part, content_type, outermost=outermost)
     own = [field for field in _fields(part) if not outermost or _is_mime(field)]
     own = [field for field in own if field.key not in _STRUCTURED and field.key != "mime-version"]
     rest = "".join([field.written() for field in own])
     if main == "multipart":
-        if not isinstance(payload, list) or not payload:
-            raise invalid("MSG-STRUCTURE", reason=f"{content_type} without parts")
-        children = [_node(child, depth + 1, outermost=False) for child in _messages(payload)]
+        children = [_node(child, depth + 1, outermost=False) for child in _children(part, content_type)]
         extra = tuple((key, text) for key, text in parameters if key != "boundary")
         return multipart(content_type.partition("/")[2], children, extra, rest)
-    if isinstance(payload, list):
-        body: Body | Base64 = _nested(_messages(payload), content_type, depth)
+    if part.is_multipart():
+        body: Body | Base64 = _nested(part, content_type, depth)
     else:
-        body, parameters = _body(part, payload, main == "text", parameters)
+        body, parameters = _body(part, main == "text", parameters)
     return _leaf(part, content_type, parameters, body, own, rest)
 
 
@@ -138,51 +134,55 @@ def _structured(part: Message, name: str) -> tuple[str, Parameters] | None:
     return text.lower(), parameters
 
 
-def _messages(payload: Sequence[object]) -> list[Message]:
-    if not all(isinstance(child, Message) for child in payload):
-        raise invalid("MSG-STRUCTURE", reason="multipart")
-    return [child for child in payload if isinstance(child, Message)]
+def _children(part: Message, content_type: str) -> list[Message]:
+    payload = part.get_payload() if part.is_multipart() else None
+    children = [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
+    if not children:
+        raise invalid("MSG-STRUCTURE", reason=f"{content_type} without parts")
+    return children
 
 
-def _nested(payload: list[Message], content_type: str, depth: int) -> Body:
+def _nested(part: Message, content_type: str, depth: int) -> Body:
     """A message inside the message, written by the same rules (its own Bcc is part of what was attached)."""
-    if content_type != "message/rfc822" or len(payload) != 1:
+    inner, *more = _children(part, content_type)
+    if content_type != "message/rfc822" or more:
         raise invalid("MSG-STRUCTURE", reason=content_type)
-    head = "".join(field.written() for field in _fields(payload[0]) if not field.key.startswith("content-"))
-    segments = write(head, _node(payload[0], depth + 1, outermost=True))
+    head = "".join(field.written() for field in _fields(inner) if not field.key.startswith("content-"))
+    segments = write(head, _node(inner, depth + 1, outermost=True))
     octets = b"".join(
         segment if isinstance(segment, bytes) else b"".join(segment.blocks()) for segment in segments
     )
     return Body(octets, "7bit" if octets.isascii() else "8bit")
 
 
-def _body(
-    part: Message, payload: object, is_text: bool, parameters: Parameters
-) -> tuple[Body | Base64, Parameters]:
+def _body(part: Message, is_text: bool, parameters: Parameters) -> tuple[Body | Base64, Parameters]:
     """The body in an encoding that keeps every line lawful, and the parameters that then describe it."""
     encoding = next((f.text.lower() for f in _fields(part) if f.key == "content-transfer-encoding"), "7bit")
-    data, parameters = _octets(payload, parameters)
-    if encoding == "quoted-printable":
-        if is_plain(lines := with_crlf(data)):
-            return Body(lines, "quoted-printable"), parameters
-        data = binascii.a2b_qp(data)
-    elif encoding in _DECODED:
-        decoded = part.get_payload(decode=True)
-        return Base64(BytesSource(decoded if isinstance(decoded, bytes) else data)), parameters
+    try:
+        data = part.get_payload(decode=True)
+    except (*_FAULTS, NameError) as exc:  # NameError: bytes as payload, in quoted-printable
+        raise invalid("MSG-STRUCTURE", reason="Content-Transfer-Encoding") from exc
+    data = bytes(data) if isinstance(data, (bytes, bytearray)) else b""
+    if encoding in _BINARY:
+        return Base64(BytesSource(data)), parameters
+    if encoding != "quoted-printable" and (text := _unencoded(part, data, parameters)) is not None:
+        data = text.encode("utf-8", "replace")
+        parameters = (*((key, value) for key, value in parameters if key != "charset"), ("charset", "utf-8"))
     # NUL is of UTF-16 and its like, where a line end is not one octet.
     if is_text and b"\0" not in data:
         return text_body(data), parameters
     return Base64(BytesSource(data)), parameters
 
 
-def _octets(payload: object, parameters: Parameters) -> tuple[bytes, Parameters]:
-    if isinstance(payload, str):
-        try:
-            return payload.encode("ascii", "surrogateescape"), parameters
-        except UnicodeEncodeError:  # text that was never encoded: the charset is for us to choose
-            kept = tuple((key, text) for key, text in parameters if key != "charset")
-            return payload.encode("utf-8", "replace"), (*kept, ("charset", "utf-8"))
-    return bytes(payload) if isinstance(payload, (bytes, bytearray)) else b"", parameters
+def _unencoded(part: Message, data: bytes, parameters: Parameters) -> str | None:
+    """The text of a payload that was set as text and never encoded: ``data`` is then not what was meant."""
+    try:
+        text = part.get_payload()
+        if not isinstance(text, str) or text.isascii():
+            return None
+        return None if data.decode(dict(parameters).get("charset", "ascii"), "replace") == text else text
+    except _FAULTS:  # octets that were parsed, under a charset that nobody knows
+        return None
 
 
 def _verbatim(part: Message, content_type: str, *, outermost: bool) -> Leaf:
