@@ -58,7 +58,8 @@ def test_no_secret_is_shown_whatever_happens(recapito: Run) -> None:
 def test_every_error_is_named_by_row_and_column_and_nothing_is_saved(recapito: Run) -> None:
     text = (
         ITALIAN
-        + "dario;no address;;mail.x.example;port;SSL;;x\n;e@ditta.example;;mail.x.example;;;;x\nanna;a@x.it;;h.x.it;;;;x\n"
+        + "dario;no address;;mail.x.example;port;SSL;;x\n"
+        + ";e@ditta.example;;mail.x.example;;;;x\nanna;a@x.it;;h.x.it;;;;x\n"
     )
     ended = recapito("profile", "import", _write(text), "--apply", "--json", code=1)
     errors = [(error["line"], error["column"]) for error in ended.json["errors"]]

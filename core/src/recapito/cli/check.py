@@ -61,17 +61,17 @@ def check(
     return Exit.DONE if problem is None or fixed else exit_for_outcome(problem.outcome)
 
 
-def step_titles() -> dict[str, str]:
-    """What each step that went well says, in the language of the run."""
+def step_titles() -> dict[str, tuple[str, str]]:
+    """What each step says that went well, and its name where it did not, in the language of the run."""
     return {
-        "name": _("name found"),
-        "port": _("port open"),
-        "answer": _("the server answers"),
-        "encryption": _("encryption and certificate valid"),
-        "sign-in": _("signed in"),
-        "sender": _("sender accepted"),
-        "recipient": _("recipient accepted"),
-        "message": _("message accepted by the server"),
+        "name": (_("name found"), _("name of the server")),
+        "port": (_("port open"), _("port")),
+        "answer": (_("the server answers"), _("answer of the server")),
+        "encryption": (_("encryption and certificate valid"), _("encryption and certificate")),
+        "sign-in": (_("signed in"), _("sign-in")),
+        "sender": (_("sender accepted"), _("sender")),
+        "recipient": (_("recipient accepted"), _("recipient")),
+        "message": (_("message accepted by the server"), _("message")),
     }
 
 
@@ -104,7 +104,7 @@ def _told(steps: "Iterable[CheckStep]", output: "Output") -> "Iterator[CheckStep
             else ("good", "ok")
         )
         more = _(step.skipped) if step.skipped else step.detail
-        line = f"{word}: {titles[step.name]}" + (f" ({more})" if more else "")
+        line = f"{word}: {titles[step.name][0 if kind == 'good' else 1]}" + (f" ({more})" if more else "")
         line = f"{output.mark(kind, line, on_error=output.as_json)}  {step.seconds * 1000:.0f} ms"
         (output.detail if output.as_json else output.say)(line)
         yield step

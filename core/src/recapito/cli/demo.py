@@ -12,8 +12,7 @@ from recapito.cli.exits import Exit
 from recapito.cli.failures import problem_lines
 from recapito.cli.output import Output, table, wants_colour
 from recapito.cli.run import Run, pass_run
-from recapito.cli.send import outcome_words
-from recapito.cli.shapes import receipt_data
+from recapito.cli.shapes import outcome_words, receipt_data
 from recapito.cli.words import N_, _
 
 if TYPE_CHECKING:
@@ -77,8 +76,8 @@ def _told(output: Output) -> Callable[[str], None]:
 
 
 def _lines(show: "Performance", output: Output) -> list[str]:
-    headings = [_("operator"), _("company"), _("server"), _("outcome"), _("the server's words"), _("time")]
-    rows = [_cells(each, show, output) for each in show.played]
+    headings = [_("operator"), _("server"), _("outcome"), _("the server's words"), _("time")]
+    rows = [_cells(each, output) for each in show.played]
     lines = _rich_table(headings, rows, output) or table([headings, *rows])
     for each in show.played:
         if each.receipt.problem:
@@ -94,14 +93,13 @@ def _lines(show: "Performance", output: Output) -> list[str]:
     return lines
 
 
-def _cells(each: "Played", show: "Performance", output: Output) -> list[str]:
+def _cells(each: "Played", output: Output) -> list[str]:
     outcome = each.receipt.outcome.value
     mark = output.sign("good" if outcome == "accepted" else "bad")
     reply = each.receipt.server_reply or (each.receipt.problem.reply if each.receipt.problem else "") or ""
     return [
-        each.actor.id,
-        each.actor.company.id,
-        f"{show.servers[each.actor.security]} {each.actor.security}",
+        f"{each.actor.id} ({each.actor.company.id})",
+        each.actor.security,
         f"{mark} {outcome_words()[outcome]}",
         reply.splitlines()[0] if reply else "-",
         f"{each.receipt.seconds * 1000:.0f} ms",
@@ -111,19 +109,21 @@ def _cells(each: "Played", show: "Performance", output: Output) -> list[str]:
 def _rich_table(headings: list[str], rows: list[list[str]], output: Output) -> list[str]:
     """The table drawn by rich, where it is installed and the encoding has its lines; else nothing."""
     try:
+        from rich.box import SIMPLE_HEAD
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
     except ModuleNotFoundError:
         return []
     colour = wants_colour(output.color, sys.stdout)
-    drawn = Table(*headings, header_style="bold")
+    drawn = Table(*headings, header_style="bold", box=SIMPLE_HEAD)
     for row in rows:
-        style = "green" if row[3].startswith(output.sign("good")) else "red"
-        drawn.add_row(*row[:3], f"[{style}]{row[3]}[/{style}]", *row[4:])
+        style = "green" if row[2].startswith(output.sign("good")) else "red"
+        drawn.add_row(*map(escape, row[:2]), f"[{style}]{row[2]}[/{style}]", *map(escape, row[3:]))
     console = Console(force_terminal=colour, no_color=not colour, safe_box=True, file=sys.stdout)
     with console.capture() as captured:
         console.print(drawn)
-    return captured.get().splitlines()
+    return [line.rstrip() for line in captured.get().splitlines() if line.strip()]
 
 
 def _data(show: "Performance") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from recapito.cli.failures import problem_lines
 from recapito.cli.limits import limits_shown
 from recapito.cli.run import Run, pass_run
 from recapito.cli.scope import of_one_profile
-from recapito.cli.shapes import problem_data
+from recapito.cli.shapes import outcome_words, problem_data
 from recapito.cli.words import N_, _
 
 if TYPE_CHECKING:
@@ -123,9 +123,10 @@ def _lines(key: "ProfileKey", found: "Found", state: "State", sends: list[dict[s
         yield from (f"  {line}" for line in problem_lines(state.problem))
     if sends:
         yield _("Last sends:")
+    words = outcome_words()
     for send in sends:
         reference = f"  [{send['reference']}]" if send["reference"] else ""
-        yield f"  {send['at']}  {send['outcome']}  {', '.join(send['to'])}{reference}"
+        yield f"  {send['at']}  {words.get(send['outcome'], _('under way'))}  {', '.join(send['to'])}{reference}"
 
 
 def _short(value: Any) -> str:
@@ -136,10 +137,10 @@ def _short(value: Any) -> str:
 def _send(row: "JournalRow") -> dict[str, Any]:
     return {
         "at": row.started.isoformat(timespec="seconds"),
-        "outcome": row.outcome.value,
+        "outcome": row.outcome.value if row.outcome else None,
         "reference": row.reference,
         "message_id": row.message_id,
-        "to": list(row.recipients),
+        "to": list(row.addresses),
         "transport": row.transport,
         "problem": row.problem.code if row.problem else None,
     }

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
@@ -60,14 +60,17 @@ class Run:
     @cached_property
     def output(self) -> "Output":
         """The two streams."""
+        from recapito.cli.logs import logging_to
         from recapito.cli.output import Output
 
-        return Output(
+        output = Output(
             as_json=bool(self.flags.get("as_json")),
             quiet=bool(self.flags.get("quiet")),
             verbose=bool(self.flags.get("verbose")),
             color=self.config["color"] or "auto",
         )
+        self._opened.enter_context(logging_to(output))
+        return output
 
     @cached_property
     def by(self) -> str:
@@ -185,4 +188,13 @@ def _without_newline(text: str) -> str:
 
 def pass_run(function: Callable[Concatenate["Run", P], R]) -> Callable[P, R]:
     """Hand the :class:`Run` to a command as its first argument."""
-    return click.make_pass_decorator(Run)(function)
+
+    @wraps(function)
+    def command(*args: P.args, **kwargs: P.kwargs) -> R:
+        run = click.get_current_context().find_object(Run)
+        assert run is not None
+        # Made before anything happens, so that what is logged meanwhile has somewhere to go.
+        assert run.output
+        return function(run, *args, **kwargs)
+
+    return command

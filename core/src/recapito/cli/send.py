@@ -11,12 +11,13 @@ from recapito.cli.exits import exit_for_receipt
 from recapito.cli.failures import problem_lines
 from recapito.cli.run import Run, Sending, pass_run
 from recapito.cli.scope import of_one_profile
-from recapito.cli.shapes import receipt_data
+from recapito.cli.shapes import outcome_words, receipt_data
 from recapito.cli.words import N_, _
 
 if TYPE_CHECKING:
     from recapito.cli.output import Output
     from recapito.message import AnyMessage, Message
+    from recapito.problem import Problem
     from recapito.receipt import Receipt
 
 __all__ = ["receipt_lines", "send"]
@@ -92,22 +93,13 @@ def receipt_lines(receipt: "Receipt", output: "Output") -> list[str]:
         kind = "good" if row.outcome == "accepted" else "bad"
         said = f"  {row.reply}" if row.reply else ""
         lines.append(output.mark(kind, f"{words[row.outcome.value]}: {row.address}{said}"))
-    for problem in dict.fromkeys([receipt.problem, *(row.problem for row in receipt.recipients)]):
-        if problem is not None:
+    told: list[Problem] = []
+    for problem in (receipt.problem, *(row.problem for row in receipt.recipients)):
+        if problem is not None and problem not in told:
+            told.append(problem)
             lines += [f"  {line}" for line in problem_lines(problem)]
     lines.append(_("Message-ID {id}, {seconds:.1f} s").format(id=receipt.message_id, seconds=receipt.seconds))
     return lines
-
-
-def outcome_words() -> dict[str, str]:
-    """The five outcomes in the language of the run."""
-    return {
-        "accepted": _("accepted"),
-        "refused": _("refused"),
-        "not_sent": _("not sent"),
-        "held": _("held"),
-        "unknown": _("unknown"),
-    }
 
 
 def _composed(to: tuple[str, ...], written: dict[str, Any]) -> "Message":

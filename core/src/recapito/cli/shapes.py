@@ -4,14 +4,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from recapito.cli.run import Sending
-from recapito.cli.words import language
+from recapito.cli.words import _, language
 from recapito.problem import Problem
 from recapito.receipt import Receipt
 
 if TYPE_CHECKING:
     from recapito.operators import Saved
 
-__all__ = ["problem_data", "receipt_data", "saved_data", "unsent_data"]
+__all__ = ["outcome_words", "problem_data", "receipt_data", "saved_data", "unsent_data"]
 
 
 def problem_data(problem: Problem | None) -> dict[str, Any] | None:
@@ -67,6 +67,17 @@ def unsent_data(problem: Problem, sending: Sending) -> dict[str, Any]:
 
 def _first_problem(receipt: Receipt) -> Problem | None:
     return next((row.problem for row in receipt.recipients if row.problem), None)
+
+
+def outcome_words() -> dict[str, str]:
+    """The five outcomes in the language of the run."""
+    return {
+        "accepted": _("accepted"),
+        "refused": _("refused"),
+        "not_sent": _("not sent"),
+        "held": _("held"),
+        "unknown": _("unknown"),
+    }
 
 
 def saved_data(saved: "Saved") -> dict[str, Any]:
