@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from recapito.attention import subject_of
+from recapito.errors import RecapitoError
 from recapito.hookspecs import Change
 from recapito.limits import Limits
 from recapito.outcome import Outcome
@@ -50,7 +51,11 @@ class Aftermath:
         """All of it. ``attempted`` where a server, or the way to it, was met: only then is there news."""
         plugins = self._engine.plugins
         if attempted and receipt.problem is not None:
-            await self._learn(receipt)
+            try:
+                await self._learn(receipt)
+            except RecapitoError:
+                # A store that fails now must not turn the receipt of a message into an error about itself.
+                log.exception("%s: what was learned could not be kept", receipt.profile)
         if plugins.implements("recapito_record_receipt"):
             await self._call_hook(plugins.record_receipt, self._route.profile, receipt)
         if log.isEnabledFor(logging.INFO):

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from recapito.aftermath import MAILER, CallHook
 from recapito.attention import profile_subject
 from recapito.catalogue import problem
-from recapito.errors import NotSent
+from recapito.courier import crashed
+from recapito.errors import NotSent, RecapitoError
 from recapito.hookspecs import Change
+from recapito.outcome import Outcome
 from recapito.permits import NoPermit, Permit
 from recapito.profile import Found, Profile, ProfileKey
 from recapito.transport import CheckStep
@@ -81,6 +83,10 @@ class Checking:
             raise NotSent(
                 problem("OPEN-TIMEOUT", transport=route.info.title, seconds=seconds, operator=name)
             ) from None
+        except RecapitoError:
+            raise
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - a plugin's fault is explained like any failure
+            raise NotSent(crashed(route, exc, Outcome.NOT_SENT)) from exc.with_traceback(None)
         finally:
             if isinstance(steps, AsyncGenerator):
                 await steps.aclose()

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import ssl
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from recapito.catalogue import problem
 from recapito.errors import Held, Misconfigured
@@ -84,6 +84,11 @@ class ProfileContext:
     def secrets(self) -> Secrets:
         """The secrets of this profile, for this transport."""
         return self._found.secrets
+
+    @property
+    def client(self) -> Mapping[str, Any]:
+        """Empty: no profile signs in through an OAuth client yet."""
+        return {}
 
     @property
     def log(self) -> RedactingLog:

@@ -14,14 +14,16 @@ from recapito.problem import Problem
 from recapito.receipt import Receipt
 from recapito.route import Route
 
-__all__ = ["Carried", "Courier", "failed"]
+__all__ = ["Carried", "Courier", "crashed", "failed"]
 
 #: Seconds after the deadline at which a session that ignores it is cancelled.
 _GRACE = 0.5
 
 
 def failed(envelope: Envelope, exc: DeliveryError) -> Receipt:
-    """The receipt of a message for which ``exc`` covers every recipient."""
+    """The receipt of a message for which ``exc`` covers every recipient: the session's own, if it gave one."""
+    if exc.carried is not None:
+        return exc.carried
     why = exc.problem
     return Receipt.for_all(envelope.recipients, exc.outcome, reply=why.reply, problem=why)
 
@@ -69,11 +71,14 @@ class Courier:
             return Carried(failed(envelope, exc), tried, exc)
 
     def _was_dead(self, lease: Lease, exc: NotSent, deadline: float) -> bool:
-        """An idle line that had ended unseen. A server that says when to come back is alive, and obeyed."""
+        """An idle line that had ended unseen. A server that answers is alive, and obeyed."""
         in_time = asyncio.get_running_loop().time() < deadline
-        return not lease.session.usable and exc.problem.retry_at is None and in_time
+        silent = exc.problem.reply is None and exc.problem.retry_at is None
+        return not lease.session.usable and silent and in_time
 
     async def _take(self, route: Route, wanted: Wanted, deadline: float, *, fresh: bool = False) -> Lease:
+        if not fresh and (lease := self._pool.ready(wanted)):
+            return lease
         now = asyncio.get_running_loop().time()
         within = min(self._open_within, max(0.0, deadline - now))
         try:
@@ -91,8 +96,8 @@ class Courier:
             ) from None
         except RecapitoError:
             raise
-        except Exception as exc:  # noqa: BLE001 - a plugin's fault has an outcome like any other failure
-            raise NotSent(_crashed(route, exc, Outcome.NOT_SENT)) from exc.with_traceback(None)
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - a plugin's fault has an outcome like any failure
+            raise NotSent(crashed(route, exc, Outcome.NOT_SENT)) from exc.with_traceback(None)
 
     async def _deliver(
         self, route: Route, lease: Lease, envelope: Envelope, content: Content, deadline: float
@@ -108,13 +113,14 @@ class Courier:
         except TimeoutError:
             # It ignored its deadline and was cancelled: nobody knows how far it had come.
             raise UnknownOutcome(problem("UNCERTAIN", host=route.info.host(route.profile))) from None
-        except Exception as exc:  # noqa: BLE001 - the content may have left, whatever the plugin's fault is
-            raise UnknownOutcome(_crashed(route, exc, Outcome.UNKNOWN)) from exc.with_traceback(None)
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the content may have left all the same
+            raise UnknownOutcome(crashed(route, exc, Outcome.UNKNOWN)) from exc.with_traceback(None)
         finally:
             self._pool.give(lease, broken=broken)
         return receipt
 
 
-def _crashed(route: Route, exc: Exception, outcome: Outcome) -> Problem:
+def crashed(route: Route, exc: BaseException, outcome: Outcome) -> Problem:
+    """The problem of a transport that raised what is none of ours; the details go to its redacting log."""
     route.context.log.error("%s failed", route.info.name, exc_info=exc)
     return problem("TRANSPORT-CRASHED", outcome=outcome, transport=route.info.title, error=type(exc).__name__)

@@ -84,21 +84,28 @@ class Pool:
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def take(self, wanted: Wanted, *, fresh: bool = False) -> Lease:
-        """A session for ``wanted``, open already unless ``fresh``; raises what opening raises.
-
-        Hand it back with :meth:`give`.
-        """
+    def ready(self, wanted: Wanted) -> Lease | None:
+        """An open session for ``wanted`` that is free, or None. Hand it back with :meth:`give`."""
         best: Lease | None = None
         for lease in tuple(self._leases.get(wanted.found.profile.key, ())):
             if not lease.serves(wanted):
                 self._retire(lease)
             elif lease.under_way < lease.session.depth and (best is None or _rank(lease) < _rank(best)):
                 best = lease
-        if best is None or fresh:
-            best = await self._open(wanted)
-        best.under_way += 1
+        if best is not None:
+            best.under_way += 1
         return best
+
+    async def take(self, wanted: Wanted, *, fresh: bool = False) -> Lease:
+        """A session for ``wanted``, open already unless ``fresh``; raises what opening raises.
+
+        Hand it back with :meth:`give`.
+        """
+        lease = None if fresh else self.ready(wanted)
+        if lease is None:
+            lease = await self._open(wanted)
+            lease.under_way += 1
+        return lease
 
     def give(self, lease: Lease, *, broken: bool = False) -> None:
         """The delivery has ended; ``broken`` where it ended in a way that leaves the session in doubt."""

@@ -32,15 +32,11 @@ NOTHING = Rate(0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A profile's route, and why it is paused and by whom, if it is.
-
-    ``version`` is the store's when it was read.
-    """
+    """A profile's route, and why it is paused and by whom, if it is; ``lowered`` is what a server asked for."""
 
     route: Route
     paused: Problem | None = None
     paused_by: str = ""
-    version: int = 0
     lowered: tuple[Limits, datetime] | None = None
 
     @property
@@ -69,6 +65,7 @@ class Resolver:
         self._workers = workers
         self._permits = permits
         self._kept: dict[ProfileKey, Resolved] = {}
+        self._version: int | None = None
 
     async def resolve(self, key: ProfileKey) -> Resolved:
         """The profile now. Raises NotFound (PROFILE-UNKNOWN), or what :meth:`Routes.of` raises.
@@ -78,13 +75,16 @@ class Resolver:
         """
         if self._store is None:
             return Resolved(await self._route(key))
-        version = await self._version(self._store)
+        version = await self._read_version(self._store)
+        if version != self._version or len(self._kept) >= 10_000:
+            self._kept.clear()  # what was read before may hold secrets that are no longer the profile's
+            self._version = version
         kept = self._kept.get(key)
-        if kept is not None and kept.version == version and self._source is self._store:
+        if kept is not None and self._source is self._store:
             return kept
-        if len(self._kept) >= 10_000:
-            self._kept.clear()
-        self._kept[key] = resolved = await self._in_thread(self._read, key, version)
+        resolved = await self._in_thread(self._read, key)
+        if version == self._version:
+            self._kept[key] = resolved
         return resolved
 
     def current(self, key: ProfileKey) -> Found | None:
@@ -95,7 +95,7 @@ class Resolver:
         """The route of a profile that is not saved."""
         return Resolved(await self._in_thread(self._routes.draft, found))
 
-    async def _version(self, store: "Store") -> int:
+    async def _read_version(self, store: "Store") -> int:
         return store.version() if store.version_is_cheap else await self._in_thread(store.version)
 
     async def _route(self, key: ProfileKey) -> Route:
@@ -108,15 +108,15 @@ class Resolver:
     def _read_route(self, key: ProfileKey) -> Route:
         return self._routes.of(_existing(key, self._source.get(key)))
 
-    def _read(self, key: ProfileKey, version: int) -> Resolved:
+    def _read(self, key: ProfileKey) -> Resolved:
         assert self._store is not None
         route = self._read_route(key)
         lowered = self._lowered(self._store, route)
         state = self._store.state(key)
         if not state.paused:
-            return Resolved(route, version=version, lowered=lowered)
+            return Resolved(route, lowered=lowered)
         by = state.by or ""
-        return Resolved(route, state.problem or _paused(key, by), by, version, lowered)
+        return Resolved(route, state.problem or _paused(key, by), by, lowered)
 
     def _lowered(self, store: "Store", route: Route) -> tuple[Limits, datetime] | None:
         lowered = store.lowered(route.mailbox)

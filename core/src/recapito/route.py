@@ -81,7 +81,7 @@ class Routes:
 
     def _made(self, found: Found) -> Route:
         profile = found.profile
-        info = self._plugins.info(profile.transport)
+        info = self._plugins.info(profile.transport).for_profile(profile)
         validated, wrong = settings.validate(info.settings, profile.settings, found.secrets)
         if validated is None:
             listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
@@ -90,7 +90,8 @@ class Routes:
         limits = info.limits.lowered_by(provider.limits_for(profile.sender)) if provider else info.limits
         limits = limits.lowered_by(profile.limits)
         # The transport is given the limits that hold in the end: it splits by them what has many recipients.
-        mine = profile.with_(settings=validated.settings, limits=limits)
+        completed = settings.completed(info.settings, validated.settings)
+        mine = profile.with_(settings=completed, limits=limits)
         own = Found(mine, validated.secrets, found.revision)
         return Route(
             own,
@@ -103,10 +104,9 @@ class Routes:
         )
 
     def _provider(self, info: TransportInfo, profile: Profile) -> "Provider | None":
-        """By the server where the profile names one: a relay of one's own has not its domain's limits."""
-        if host := info.host(profile):
-            return self._plugins.catalogue.for_host(host)
-        return self._plugins.catalogue.for_domain(profile.sender.rpartition("@")[2])
+        """By the server alone: a relay of one's own, or a transport without one, has not its domain's limits."""
+        host = info.host(profile)
+        return self._plugins.catalogue.for_host(host) if host else None
 
 
 def _same(mine: Found, asked: Found) -> bool:

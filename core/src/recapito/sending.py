@@ -83,15 +83,18 @@ class Sending:
         """The receipt, whatever the outcome. Raises InvalidMessage and Misconfigured, and when cancelled."""
         task = asyncio.current_task()
         cancelled_before = task.cancelling() if task else 0
-        clock = asyncio.timeout_at(self.ends)
+        clock = asyncio.timeout_at(self.ends) if self.ends is not None else None
         try:
-            async with clock:
-                receipt = await self._try(clock)
+            if clock is None:
+                receipt = await self._try()
+            else:
+                async with clock:
+                    receipt = await self._try(clock)
         except DeliveryError as exc:
             self.error = exc
             receipt = failed(self._envelope(), exc)
         except TimeoutError:
-            if not clock.expired():
+            if clock is None or not clock.expired():
                 raise
             receipt = failed(self._envelope(), NotSent(problem("SEND-TIMEOUT", seconds=self.order.timeout)))
         except asyncio.CancelledError:
@@ -108,7 +111,7 @@ class Sending:
             raise asyncio.CancelledError
         return await self._finish(receipt)
 
-    async def _try(self, clock: asyncio.Timeout) -> Receipt:
+    async def _try(self, clock: asyncio.Timeout | None = None) -> Receipt:
         engine, order = self.engine, self.order
         resolved = await engine.resolver.resolve(order.key)
         route = self.route = resolved.route
@@ -123,21 +126,24 @@ class Sending:
             return take(
                 outlet.Outgoing(route.profile, message, rendered.envelope, rendered.content, order.reference)
             )
-        clock.reschedule(None)  # the queue keeps to the time itself, and says when to come back
+        if clock is not None:
+            clock.reschedule(None)  # the queue keeps to the time itself, and says when to come back
         permit = await self._permit(resolved, rendered.envelope)
-        clock.reschedule(self.ends)
+        if clock is not None:
+            clock.reschedule(self.ends)
         try:
             return await self._carry(route, rendered, clock)
         finally:
             permit.end(counted=self.counts)
 
-    async def _carry(self, route: "Route", rendered: Rendered, clock: asyncio.Timeout) -> Receipt:
+    async def _carry(self, route: "Route", rendered: Rendered, clock: asyncio.Timeout | None) -> Receipt:
         engine = self.engine
         hard = engine.loop.time() + route.info.hard_timeout(rendered.content.size)
         deadline = hard if self.ends is None else min(hard, self.ends)
         if engine.journal is not None:
             await self._intend(route, rendered, deadline)
-        clock.reschedule(None)  # from here on the session is asked first, and answers by the deadline
+        if clock is not None:
+            clock.reschedule(None)  # from here on the session is asked first, and answers by the deadline
         self.handed_over = self.counts = True
         carried = await engine.courier.carry(route, rendered.envelope, rendered.content, deadline=deadline)
         self.counts, self.error = carried.tried, carried.error
@@ -208,8 +214,11 @@ class Sending:
         receipt = self._settle(receipt)
         if self.route is None:
             return receipt
-        late = None if self.ends is None else max(self.ends, self.engine.loop.time()) + _HOOKS_GRACE
         aftermath = Aftermath(self.engine, self.route, self.call_hook)
+        if self.ends is None:
+            await aftermath.follow(receipt, attempted=self.handed_over)
+            return receipt
+        late = max(self.ends, self.engine.loop.time()) + _HOOKS_GRACE
         try:
             async with asyncio.timeout_at(late):
                 await aftermath.follow(receipt, attempted=self.handed_over)
@@ -254,6 +263,27 @@ class Sending:
         if not named and isinstance(message, Message):
             named = (*message.to, *message.cc, *message.bcc)
         return Envelope("", tuple(named) or ("",))
+
+
+async def _committed(intent: "Future[None]", loop: asyncio.AbstractEventLoop) -> None:
+    """As ``asyncio.wrap_future``, at a third of its cost: it is paid for each message."""
+    waiter = loop.create_future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def done(_: "Future[None]") -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(wake)
+
+    intent.add_done_callback(done)
+    try:
+        await waiter
+    except asyncio.CancelledError:
+        intent.cancel()
+        raise
+    intent.result()
 
 
 def _close_unused(work: "Future[Rendered]") -> None:

@@ -206,6 +206,22 @@ def test_a_profile_edited_while_its_old_password_failed_is_not_paused(
     assert not store.state(ProfileKey("", "anna")).paused
 
 
+def test_a_store_that_fails_after_the_attempt_hides_no_receipt(
+    mailer: Mailer, store: Store, memory: MemoryTransport, message: Message, caplog: pytest.LogCaptureFixture
+) -> None:
+    mailer.send("bruno", message)
+
+    def fail(_envelope: object) -> Held:
+        store.database.write(lambda connection: connection.exec_driver_sql("drop table recapito_state"))
+        return Held(WRONG.problem)
+
+    memory.fail_with = fail
+    with pytest.raises(Held) as caught:
+        mailer.send("anna", message)
+    assert caught.value.receipt.outcome is Outcome.HELD
+    assert "could not be kept" in caplog.text
+
+
 def test_a_partly_accepted_message_pauses_too_where_the_sender_was_refused(
     mailer: Mailer, store: Store, memory: MemoryTransport
 ) -> None:
