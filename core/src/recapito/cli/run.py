@@ -54,7 +54,7 @@ class Run:
     @cached_property
     def config(self) -> Config:
         """The settings; read at first use, when all flags are known."""
-        arguments = {name: self.flags.get(name) for name in ("lang", "color", "company", "timeout")}
+        arguments = {name: self.flags.get(name) for name in ("lang", "color")}
         return Config(arguments, self.flags.get("config"))
 
     @cached_property

@@ -10,7 +10,9 @@ from recapito.cli.words import N_, _
 
 __all__ = ["config"]
 
-_URL_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@")
+# Greedy: a password may hold an @ of its own; rather too much is hidden than too little.
+_URL_PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
+_QUERY_PASSWORD = re.compile(r"(?i)(password=)[^&]*")
 
 config = Group("config", help=N_("Settings and where they come from."))
 
@@ -37,7 +39,9 @@ def show(run: Run, origin: bool) -> None:
 
 
 def _masked(value: Any) -> Any:
-    return _URL_PASSWORD.sub(r"\1:**********@", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _QUERY_PASSWORD.sub(r"\1**********", _URL_PASSWORD.sub(r"\1:**********@", value))
 
 
 def _keys(*, origin: bool) -> dict[str, Any]:
