@@ -2,16 +2,20 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from threading import Thread
-from typing import Any
+from typing import Any, TypeAlias
 
 from recapito.smtp.guard import OPEN_PORTS, is_loopback, is_public
 from recapito.smtp.settings import Patience
 
 __all__ = ["Address", "Blocked", "Unreachable", "Unresolved", "connect", "permitted", "resolve"]
+
+#: What finds addresses: blocking, with the arguments and answers of ``socket.getaddrinfo``.
+LookUp: TypeAlias = Callable[..., list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,13 @@ class Unreachable(Exception):
         self.refused = refused
 
 
-async def resolve(host: str, port: int, limit: float) -> tuple[Address, ...]:
+async def resolve(
+    host: str, port: int, limit: float, *, look_up: LookUp = socket.getaddrinfo
+) -> tuple[Address, ...]:
     """The addresses of ``host``, families in turn; Unresolved where there is none within ``limit`` seconds."""
     try:
         async with asyncio.timeout(limit):
-            found = await _look_up(_ascii(host), port)
+            found = await _in_a_thread(look_up, _ascii(host), port)
     except TimeoutError:
         raise Unresolved(temporary=True) from None
     except socket.gaierror as exc:
@@ -117,8 +123,8 @@ async def connect(addresses: tuple[Address, ...], patience: Patience) -> socket.
     raise Unreachable(refused=refused)
 
 
-async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
-    """getaddrinfo, in a thread that may be left behind.
+async def _in_a_thread(look_up: LookUp, host: str, port: int) -> list[tuple[Any, ...]]:
+    """``look_up``, in a thread that may be left behind.
 
     A resolver can hang for half a minute: asyncio's own pool would be full of such threads, and wait for them
     when the program ends.
@@ -137,7 +143,7 @@ async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
     def work() -> None:
         found, failure = None, None
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = look_up(host, port, type=socket.SOCK_STREAM)
         except Exception as exc:  # noqa: BLE001 - raised where it is waited for
             failure = exc
         with suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits

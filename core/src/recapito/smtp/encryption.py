@@ -85,7 +85,7 @@ def certificate_of(line: ssl.SSLObject | None) -> Certificate:
         return Certificate(
             _common_name(found.subject),
             tuple(_names(found)),
-            _common_name(found.issuer),
+            _common_name(found.issuer) or clean_reply(found.issuer.rfc4514_string()),
             f"{found.not_valid_before_utc:%Y-%m-%d}",
             f"{found.not_valid_after_utc:%Y-%m-%d}",
         )

@@ -173,8 +173,8 @@ class SmtpSession:
     def ended(self, transaction: Transaction) -> None:
         """Note how ``transaction`` left the line."""
         self._needs_reset = transaction.open
-        if transaction.goodbye:
-            self._channel.fail(Lost("the server said 421"))
+        if transaction.over:
+            self._channel.fail(Lost("the server ended it"))
 
     async def in_order(self) -> None:
         """A line that was idle, or left in the middle of a transaction, is tried before anything is said on it."""

@@ -62,8 +62,8 @@ class Transaction:
         self.accepted: list[str] = []
         #: What became of each recipient, as soon as it is known.
         self.rows: dict[str, RecipientReceipt] = {}
-        #: The server said 421: it closes the line.
-        self.goodbye = False
+        #: The line carries nothing more: the server said 421, or what is no answer to what it was asked.
+        self.over = False
         #: Recipients that the server would take in another transaction.
         self.deferred: tuple[str, ...] = ()
         self.reply: Reply | None = None
@@ -78,7 +78,7 @@ class Transaction:
             return
         for position, address in enumerate(recipients):
             reply = await self.recipient(address)
-            if self.goodbye:
+            if self.over:
                 self._settle(recipients, reply)
                 return
             if self.accepted and _one_too_many(reply):
@@ -139,6 +139,7 @@ class Transaction:
         elif reply.negative:
             self._settle(accepted, reply)
         else:
+            self.over = True
             self.fill(accepted, self._uncertain(str(reply)))
 
     def fill(self, recipients: tuple[str, ...], problem: "Problem") -> None:
@@ -179,7 +180,7 @@ class Transaction:
 
     def _settle(self, recipients: tuple[str, ...], reply: Reply) -> None:
         """What ``reply`` says is the outcome of each of ``recipients``."""
-        self.goodbye = self.goodbye or reply.status == _CLOSING
+        self.over = self.over or reply.status == _CLOSING or not reply.negative
         own = self._envelope.sender.lower() == self._explainer.profile.sender.lower()
         for address in recipients:
             if reply.negative:

@@ -1,0 +1,338 @@
+"""A session's end of things: what is not sent, what is unknown, and what the pool must replace."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from recapito.errors import NotSent, Refused, UnknownOutcome
+from recapito.outcome import Outcome
+from recapito.testing import ScriptServer, SmtpServer, Specimen
+from recapito.testing.script import (
+    close,
+    drip,
+    flood,
+    hear_bytes,
+    hear_content,
+    polite,
+    reset,
+    say,
+    send,
+    silence,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def eventually(happened) -> None:
+    async with asyncio.timeout(5):
+        while not happened():  # noqa: ASYNC110 - another thread's doing
+            await asyncio.sleep(0.005)
+
+
+# After the final dot
+
+AFTER_THE_DOT = {
+    "closed": close,
+    "reset": reset,
+    "354": [say("354 go on"), silence],
+    "another 2xx": [say("220 hello"), silence],
+    "221": [say("221 bye"), silence],
+    "garbage": [send(b"hello there\r\n"), silence],
+    "no text at all": [send(b"\xff\xfe\xfd\r\n"), silence],
+    "text that is no UTF-8": [send(b"250 \xff\xfe\r\n"), silence],
+    "half a reply": [send(b"250-2.0.0 queu"), close],
+    "two codes": [send(b"250-ok\r\n451 no\r\n"), silence],
+    "a line without end": flood(b"250 x" * 1000),
+    "a reply without end": flood(b"250-2.0.0 x\r\n"),
+    "NUL": [send(b"\0250 ok\r\n"), silence],
+}
+
+
+@pytest.mark.parametrize("ending", AFTER_THE_DOT)
+async def test_after_the_final_dot_whatever_is_no_answer_is_unknown(desk, ending: str) -> None:
+    with ScriptServer(polite(content=AFTER_THE_DOT[ending])) as server:
+        async with desk.open(server) as session:
+            error = await desk.error(session)
+            assert isinstance(error, UnknownOutcome)
+            assert error.problem.code == "UNCERTAIN"
+            assert error.problem.outcome is Outcome.UNKNOWN
+            assert not session.usable
+
+
+async def test_silence_after_the_final_dot_is_unknown(desk) -> None:
+    with ScriptServer(polite(content=silence)) as server:
+        async with desk.patient(end=0.1).open(server) as session:
+            assert isinstance(await desk.error(session), UnknownOutcome)
+            assert not session.usable
+
+
+async def test_a_dripping_answer_ends_with_its_phase(desk) -> None:
+    with ScriptServer(polite(content=drip(b"250-x" * 1000, every=0.02))) as server:
+        async with desk.patient(end=0.2).open(server) as session:
+            assert isinstance(await desk.error(session), UnknownOutcome)
+
+
+async def test_421_after_the_final_dot_is_an_answer(desk) -> None:
+    with ScriptServer(polite(content=[say("421 4.3.2 shutting down"), close])) as server:
+        async with desk.open(server) as session:
+            error = await desk.error(session)
+            assert isinstance(error, NotSent)
+            assert not session.usable
+
+
+# Before it
+
+BEFORE_THE_DOT = {
+    "closed at MAIL": {"MAIL": close},
+    "reset at RCPT": {"RCPT": reset},
+    "closed at DATA": {"DATA": close},
+    "421 at MAIL": {"MAIL": [say("421 4.7.0 slow down"), close]},
+    "421 at RCPT": {"RCPT": [say("421 4.7.0 slow down"), silence]},
+    "421 at DATA": {"DATA": [say("421 4.7.0 slow down"), silence]},
+    "garbage at MAIL": {"MAIL": [send(b"nonsense\r\n"), silence]},
+}
+
+WITHIN_THE_CONTENT = {
+    "closed": close,
+    "reset": reset,
+    "refused": [say("552 5.3.4 too big"), silence],
+    "refused and closed": [say("552 5.3.4 too big"), close],
+    "closing": [say("421 4.3.2 shutting down"), close],
+    "taken before it ended": [say("250 Ok"), silence],
+    "garbage": [send(b"nonsense\r\n"), silence],
+    "half a reply": [send(b"552-too"), silence],
+}
+
+
+@pytest.mark.parametrize("where", BEFORE_THE_DOT)
+async def test_before_the_content_nothing_is_unknown(desk, where: str) -> None:
+    with ScriptServer(polite(**BEFORE_THE_DOT[where])) as server:
+        async with desk.open(server) as session:
+            error = await desk.error(session)
+            assert isinstance(error, NotSent)
+            assert not session.usable
+        assert b"specimen" not in server.heard
+
+
+class Waiting(Specimen):
+    """Goes on with its second half when the session has noticed what the server did."""
+
+    session = None
+
+    async def chunks(self):
+        async for chunk in super().chunks():
+            yield chunk
+            if self.handed > self.size // 2:  # a chunk before this one is on the wire by now
+                await eventually(lambda: not self.session.usable)
+
+
+@pytest.mark.parametrize("ending", WITHIN_THE_CONTENT)
+async def test_within_the_content_nothing_is_unknown_and_no_final_dot_is_sent(desk, ending: str) -> None:
+    steps = WITHIN_THE_CONTENT[ending]
+    script = [say("354 go"), hear_bytes(1000), *(steps if isinstance(steps, list) else [steps])]
+    with ScriptServer(polite(DATA=script)) as server:
+        async with desk.open(server) as session:
+            envelope, content = desk.mail(size=200_000)
+            content.__class__ = Waiting
+            content.session = session
+            with pytest.raises((NotSent, Refused)) as caught:
+                await session.deliver(envelope, content, deadline=1e12)
+            if "552" in str(steps):
+                assert caught.value.problem.code == "MSG-TOO-BIG"
+            assert not session.usable
+        assert b"\r\n.\r\n" not in server.heard
+
+
+async def test_421_to_one_recipient_ends_it_for_all(desk) -> None:
+    replies = iter(["250 Ok", "421 4.7.0 slow down", "250 never"])
+
+    async def step(line) -> None:
+        await say(next(replies))(line)
+
+    with ScriptServer(polite(RCPT=step)) as server:
+        async with desk.open(server) as session:
+            error = await desk.error(session, ("a@x.it", "b@x.it", "c@x.it"))
+            assert isinstance(error, NotSent)
+            assert error.problem.retry_at is not None
+            assert len(error.receipt.recipients) == 3
+        assert b"DATA" not in server.heard
+
+
+async def test_a_server_that_stops_reading_is_not_waited_for(desk) -> None:
+    with SmtpServer(tls="plain") as server, server.stall():
+        async with desk.patient(block=0.3).open(server) as session:
+            error = await desk.error(session, size=40_000_000)
+            assert isinstance(error, NotSent)
+            assert error.problem.code == "SERVER-SILENT"
+
+
+async def test_memory_does_not_grow_with_what_a_server_does_not_read(desk) -> None:
+    with SmtpServer(tls="plain") as server, server.stall():
+        async with desk.patient(block=5).open(server) as session:
+            envelope, content = desk.mail(size=40_000_000)
+            sending = asyncio.ensure_future(session.deliver(envelope, content, deadline=1e12))
+            await eventually(lambda: content.handed > 0)
+            before = -1
+            while before != content.handed:
+                before = content.handed
+                await asyncio.sleep(0.1)
+            assert content.handed < 15_000_000
+            assert session._channel._transport.get_write_buffer_size() < 2_000_000
+            sending.cancel()
+            with suppress(NotSent):
+                await sending
+
+
+# Cancelled, and late
+
+
+async def test_cancelled_before_the_content_is_not_sent(desk) -> None:
+    with ScriptServer(polite(RCPT=silence)) as server:
+        async with desk.open(server) as session:
+            envelope, content = desk.mail()
+            sending = asyncio.ensure_future(session.deliver(envelope, content, deadline=1e12))
+            await eventually(lambda: b"RCPT" in server.heard)
+            sending.cancel()
+            with pytest.raises(NotSent) as caught:
+                await sending
+            assert caught.value.problem.code == "SEND-CANCELLED"
+            assert not session.usable
+
+
+async def test_cancelled_after_the_content_is_unknown(desk) -> None:
+    with ScriptServer(polite(content=silence)) as server:
+        async with desk.open(server) as session:
+            envelope, content = desk.mail()
+            sending = asyncio.ensure_future(session.deliver(envelope, content, deadline=1e12))
+            await eventually(lambda: b"\r\n.\r\n" in server.heard)
+            sending.cancel()
+            with pytest.raises(UnknownOutcome):
+                await sending
+            assert not session.usable
+
+
+async def test_the_deadline_before_the_content_is_not_sent(desk) -> None:
+    with ScriptServer(polite(DATA=silence)) as server:
+        async with desk.open(server) as session:
+            error = await desk.error(session, seconds=0.1)
+            assert isinstance(error, NotSent)
+            assert error.problem.code == "SEND-TIMEOUT"
+            assert not session.usable
+
+
+async def test_the_deadline_after_the_content_is_unknown(desk) -> None:
+    with ScriptServer(polite(content=silence)) as server:
+        async with desk.open(server) as session:
+            assert isinstance(await desk.error(session, seconds=0.1), UnknownOutcome)
+
+
+async def test_a_deadline_that_has_passed_sends_nothing(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server) as session:
+            assert isinstance(await desk.error(session, seconds=-1), NotSent)
+        assert b"DATA" not in server.heard
+
+
+async def test_no_message_reads_the_answer_to_another(desk) -> None:
+    with ScriptServer(polite(MAIL=say("250 Ok", "250 and one more"))) as server:
+        async with desk.open(server) as session:
+            error = await desk.error(session)
+            assert isinstance(error, NotSent)
+            assert error.problem.code == "REPLY-STRANGE"
+            assert not session.usable
+
+
+async def test_a_file_that_changes_closes_the_line_before_the_end(desk) -> None:
+    with ScriptServer(polite(DATA=[say("354 go"), hear_content()])) as server:
+        async with desk.open(server) as session:
+            error = await desk.error(session, size=500_000, changes_after=200_000)
+            assert error.problem.code == "MSG-CHANGED"
+            assert not session.usable
+        assert b"\r\n.\r\n" not in server.heard
+
+
+# Idle
+
+
+async def test_a_line_that_was_used_a_moment_ago_is_not_tried(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server) as session:
+            await desk.send(session)
+            await desk.send(session)
+        assert b"RSET" not in server.heard
+
+
+async def test_an_idle_line_is_tried_with_rset_alone_before_anything_is_said(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server) as session:
+            session.idle_since -= 11
+            await desk.send(session)
+        assert server.heard.index(b"RSET\r\n") < server.heard.index(b"MAIL")
+
+
+@pytest.mark.parametrize("answer", [silence, close, reset, say("421 4.4.2 idle too long"), say("500 what?")])
+async def test_an_idle_line_that_is_dead_is_not_sent_and_to_be_replaced(desk, answer) -> None:
+    with ScriptServer(polite(RSET=answer)) as server:
+        async with desk.open(server) as session:
+            session.idle_since -= 11
+            error = await desk.error(session)
+            assert isinstance(error, NotSent)
+            assert not session.usable
+            assert error.problem.retry_at is None, "nobody asked to come back later: the pool opens another"
+        assert b"MAIL" not in server.heard
+
+
+@pytest.mark.parametrize("said", [None, "421 4.4.2 timeout exceeded"])
+async def test_a_line_that_the_server_ended_meanwhile_is_not_usable(desk, said: str | None) -> None:
+    with SmtpServer(tls="plain") as server:
+        async with desk.open(server) as session:
+            await desk.send(session)
+            assert session.usable
+            server.drop_idle(reply=said)
+            await eventually(lambda: not session.usable)
+            error = await desk.error(session)
+            assert isinstance(error, NotSent)
+            assert error.problem.retry_at is None
+
+
+async def test_fifty_sends_after_fifty_dead_lines_are_never_unknown(desk) -> None:
+    with SmtpServer(tls="plain") as server:
+        for number in range(50):
+            async with desk.patient(probe=0.05).open(server) as session:
+                await desk.send(session, mark=f"warm{number}")
+                session.idle_since -= 11
+                server.drop_idle(("close", "reset", "silence")[number % 3])
+                assert isinstance(await desk.error(session, mark=f"idle{number}"), NotSent)
+                assert not session.usable
+        assert not any(b"idle" in message.content for message in server.messages)
+
+
+# Closing
+
+
+async def test_closing_says_goodbye_once_and_never_raises(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server) as session:
+            await session.close()
+            await session.close()
+            assert not session.usable
+        assert server.heard.count(b"QUIT\r\n") == 1
+
+
+@pytest.mark.parametrize("answer", [silence, reset, close, send(b"\xff\xff\r\n"), flood(b"x" * 100)])
+async def test_closing_is_bounded_whatever_the_server_does(desk, answer) -> None:
+    with ScriptServer(polite(QUIT=answer)) as server:
+        async with desk.patient(goodbye=0.1).open(server) as session:
+            async with asyncio.timeout(2):
+                await session.close()
+
+
+async def test_a_child_leaves_the_line_without_a_byte(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server) as session:
+            heard = len(server.heard)
+            # What a forked child does with its copy of the descriptor.
+            session.abandon()
+            assert len(server.heard) == heard
+            session._channel.fail(type("Gone", (Exception,), {"reply": None, "detail": ""})())
