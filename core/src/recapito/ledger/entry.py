@@ -11,6 +11,7 @@ from recapito.outcome import Outcome
 from recapito.problem import Problem
 from recapito.profile import ProfileKey
 from recapito.receipt import Receipt, RecipientReceipt
+from recapito.store.names import storable
 
 __all__ = ["JournalEntry", "JournalRow", "intent_values", "outcome_values", "row_id", "row_of", "time_prefix"]
 
@@ -72,10 +73,10 @@ def intent_values(entry: JournalEntry, process: str) -> tuple[Any, ...]:
     """The row before the send, in the order of the journal's columns."""
     return (
         row_id(entry.id, entry.started),
-        *map(_storable, entry.key),
+        *map(storable, entry.key),
         entry.transport,
-        None if entry.reference is None else _storable(entry.reference),
-        _storable(entry.message_id),
+        None if entry.reference is None else storable(entry.reference),
+        storable(entry.message_id),
         json.dumps(entry.recipients),
         entry.size,
         entry.started.timestamp(),
@@ -157,10 +158,3 @@ def _alike(row: RecipientReceipt, first: RecipientReceipt) -> bool:
 
 def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _storable(text: str) -> str:
-    """``text`` as both databases take it: a NUL or half a surrogate pair must not fail a whole group."""
-    if text.isprintable():
-        return text
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 
 from recapito.profile import ProfileKey
 from recapito.store import schema
+from recapito.store.names import storable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -43,7 +44,7 @@ def write(
     company, operator, name = key or (None, None, None)
     row = {
         "at": datetime.now(UTC),
-        "done_by": by,
+        "done_by": storable(by),
         "action": action,
         "company": company,
         "operator": operator,

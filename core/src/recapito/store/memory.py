@@ -3,13 +3,12 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, select, text
 
 from recapito.store import schema
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Insert
+    from sqlalchemy import Connection
 
     from recapito.store.database import Database
 
@@ -21,13 +20,17 @@ _table = schema.attention.c
 def told(database: "Database", subject: str, code: str) -> bool:
     """Remember that ``subject`` is told of ``code``; True where it was not remembered yet."""
 
+    # Written out, since SQLAlchemy's own words for it load both dialects, which takes as long as all the rest.
+    table = database.table("recapito_attention")
+    add = text(f"insert into {table} values (:subject, :code, :told) on conflict do nothing")  # noqa: S608
+
     def known(connection: "Connection") -> bool:
         of_both = (_table.subject == subject) & (_table.code == code)
         return connection.execute(select(_table.code).where(of_both)).first() is not None
 
     def work(connection: "Connection") -> bool:
-        row = {"subject": subject, "code": code, "told": datetime.now(UTC)}
-        return bool(connection.execute(_insert(connection, row)).rowcount)
+        row = {"subject": subject, "code": code, "told": datetime.now(UTC).timestamp()}
+        return bool(connection.execute(add, row).rowcount)
 
     return not database.read(known) and database.write(work)
 
@@ -44,9 +47,3 @@ def solved(database: "Database", subject: str) -> None:
 
     if database.read(known):
         database.write(work)
-
-
-def _insert(connection: "Connection", row: dict[str, object]) -> "Insert":
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(schema.attention).values(row).on_conflict_do_nothing()
-    return postgresql.insert(schema.attention).values(row).on_conflict_do_nothing()

@@ -62,8 +62,7 @@ def create(database: "Database") -> None:
         _take_turn(connection, database)
         if revision(connection, database) is not None:
             return
-        if database.where.schema:
-            connection.execute(text(f'create schema if not exists "{database.where.schema}"'))
+        _have_schema(connection, database)
         schema.metadata.create_all(connection)
         schema.version_table.create(connection)
         connection.execute(insert(schema.version_table).values(version_num=schema.HEAD))
@@ -84,6 +83,7 @@ def upgrade(database: "Database", target: str = schema.HEAD) -> None:
         if found is not None and found not in schema.REVISIONS:
             raise _misfit("STORE-NEWER", database, found)
         if found != target:
+            _have_schema(connection, database)
             _migrate(connection, database, target)
 
     database.write(work)
@@ -102,6 +102,11 @@ def _migrate(connection: "Connection", database: "Database", target: str) -> Non
 def _take_turn(connection: "Connection", database: "Database") -> None:
     if not database.where.is_sqlite:  # SQLite's transaction began with the only lock there is
         connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _ADVISORY})
+
+
+def _have_schema(connection: "Connection", database: "Database") -> None:
+    if database.where.schema:
+        connection.execute(text(f'create schema if not exists "{database.where.schema}"'))
 
 
 def _only_ours(connection: "Connection") -> bool:

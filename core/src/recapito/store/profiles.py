@@ -14,6 +14,7 @@ from recapito.limits import Limits
 from recapito.profile import Found, Profile, ProfileKey
 from recapito.secret import Secret
 from recapito.store import audit, company, schema, state
+from recapito.store.names import is_possible, refuse_impossible
 from recapito.store.state import State, matches, named, state_of
 from recapito.store.turn import touch
 
@@ -67,7 +68,7 @@ def get(database: "Database", secrets: "SecretTable", key: ProfileKey) -> Found 
         opened = secrets.open(connection, rows[0].id, kept)
         return Found(_profile(rows[0]), opened, str(rows[0].revision))
 
-    return None if _impossible(key) else database.read(work)
+    return database.read(work) if is_possible(key) else None
 
 
 def listed(connection: "Connection", of_company: str | None) -> tuple[ProfileRow, ...]:
@@ -97,7 +98,7 @@ def save(database: "Database", secrets: "SecretTable", items: Iterable[Save], *,
     """Save all of them or none; their revisions. Raises Misconfigured (PROFILE-CHANGED, KEY-…, STORE-…)."""
     wanted = [Save(*item) for item in items]
     for item in wanted:
-        _refuse_impossible(item.profile.key)
+        refuse_impossible(item.profile.key)
 
     def work(connection: "Connection") -> list[str]:
         revision = touch(connection)
@@ -169,17 +170,3 @@ def _profile(row: Any) -> Profile:
         limits=Limits.from_dict(row.limits),
         trusted_host=row.trusted_host,
     )
-
-
-def _impossible(key: ProfileKey) -> bool:
-    """Whether the key holds what no profile is saved under (and PostgreSQL cannot be asked for)."""
-    return not all(part.isprintable() for part in key)
-
-
-def _refuse_impossible(key: ProfileKey) -> None:
-    if _impossible(key) or not key.operator or not key.name:
-        shown = "/".join(part.encode("unicode_escape").decode() for part in key if part)
-        wrong = {"operator": "letters, digits, spaces and signs, and not empty"}
-        raise Misconfigured(
-            problem("SETTINGS-INVALID", profile=shown, fields=f"operator: {wrong['operator']}"), wrong
-        )

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from recapito.problem import Problem
 from recapito.profile import ProfileKey
 from recapito.store import audit, schema
+from recapito.store.names import is_possible, refuse_impossible, storable
 from recapito.store.turn import touch
 
 if TYPE_CHECKING:
@@ -60,13 +61,15 @@ def state_of(row: Any) -> State:
 
 def read(connection: "Connection", key: ProfileKey) -> State:
     """The state of one profile; active where nothing is known."""
-    return state_of(connection.execute(_GET, named(key)).first())
+    return state_of(connection.execute(_GET, named(key)).first() if is_possible(key) else None)
 
 
 def pause(
     database: "Database", keys: Sequence[ProfileKey], problem: Problem, *, by: str
 ) -> tuple[ProfileKey, ...]:
     """Pause all of ``keys`` together; those that were not already paused with this code."""
+    for key in keys:
+        refuse_impossible(key)
 
     def work(connection: "Connection") -> tuple[ProfileKey, ...]:
         touch(connection)
@@ -108,7 +111,7 @@ def _paused_now(connection: "Connection", key: ProfileKey, problem: Problem, by:
     if _has(connection, key, problem):
         return False
     connection.execute(_DELETE, named(key))
-    row = {"problem": problem.to_dict(), "since": datetime.now(UTC), "paused_by": by}
+    row = {"problem": problem.to_dict(), "since": datetime.now(UTC), "paused_by": storable(by)}
     connection.execute(insert(schema.state), row | key._asdict())
     audit.write(connection, by=by, action="paused", key=key, detail={"code": problem.code})
     return True

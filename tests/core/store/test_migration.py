@@ -1,0 +1,212 @@
+"""How the tables come into being, and grow with new versions."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+from recapito.errors import Misconfigured
+from recapito.store import Store, migration, schema
+from recapito.store.database import Database
+from recapito.store.files import prepare_file
+from recapito.store.where import locate
+
+#: Opens the store that the argument names, saves once, and says whether Alembic was loaded.
+FIRST_USE = """
+import sys
+from recapito.profile import Profile
+from recapito.secret import Secret
+from recapito.store import Store
+with Store.create(sys.argv[1]) as store:
+    profile = Profile.of(sys.argv[2], sender="a@example.it", transport="memory")
+    store.save(profile, {"password": Secret("x")}, by="test", action="created", fields=())
+    print(store.id, "alembic" in sys.modules)
+"""
+
+
+def at(url: str, revision: str) -> Database:
+    """A database with the tables of an older revision, as Alembic makes them."""
+    where = locate(url)
+    if where.is_sqlite:
+        prepare_file(where, create=True)
+    database = Database(where)
+    migration.upgrade(database, revision)
+    return database
+
+
+def described(database: Database) -> dict[str, object]:
+    """All that the database says of our tables."""
+
+    def work(connection) -> dict[str, object]:
+        seen = inspect(connection)
+        return {
+            table: (
+                [(c["name"], str(c["type"]), c["nullable"]) for c in seen.get_columns(table)],
+                seen.get_pk_constraint(table)["constrained_columns"],
+                sorted((i["name"], i["column_names"], i["unique"]) for i in seen.get_indexes(table)),
+                sorted(str(u["column_names"]) for u in seen.get_unique_constraints(table)),
+                seen.get_table_options(table) if connection.dialect.name == "sqlite" else None,
+            )
+            for table in sorted(seen.get_table_names())
+        }
+
+    return database.read(work)
+
+
+def test_first_use_by_many_processes_makes_one_store(database_url: str, in_processes) -> None:
+    told = in_processes(FIRST_USE, *((database_url, f"operator-{number}") for number in range(3)))
+    assert len(set(told)) == 1, "there is one store, and nobody loaded Alembic"
+    assert told[0].split()[1] == "False"
+    with Store.open(database_url) as store:
+        assert [row.key.operator for row in store.profiles()] == [f"operator-{n}" for n in range(3)]
+        for row in store.profiles():
+            found = store.get(row.key)
+            assert found is not None
+            assert found.secrets["password"].reveal() == "x"
+
+
+def test_migrations_and_schema_agree(database_url: str, tmp_path: Path, request) -> None:
+    migrated = at(database_url, schema.HEAD)
+    by_migrations = described(migrated)
+    drop = [f"drop table {name}" for name in by_migrations]
+    migrated.write(lambda connection: [connection.exec_driver_sql(each) for each in drop])
+    assert described(migrated) == {}
+    migration.create(migrated)
+    assert described(migrated) == by_migrations
+    migrated.close()
+
+
+def test_alembic_finds_no_difference(database_url: str) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    database = at(database_url, schema.HEAD)
+    options = {"version_table": "recapito_alembic_version", "compare_type": True}
+
+    def differences(connection) -> list[object]:
+        return compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata)
+
+    assert database.read(differences) == []
+    database.write(lambda connection: connection.exec_driver_sql("drop index recapito_audit_operator"))
+    assert database.read(differences) != [], "a difference would have been found"
+    database.close()
+
+
+def test_the_known_revisions_are_those_of_the_migrations() -> None:
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(Path(migration.__file__).parent / "migrations"))
+    known = [each.revision for each in script.walk_revisions()]
+    assert tuple(reversed(known)) == schema.REVISIONS
+
+
+def test_every_table_has_our_prefix(store: Store) -> None:
+    assert {name.partition("_")[0] for name in described(store.database)} == {"recapito"}
+
+
+def test_an_older_store_is_upgraded_and_keeps_what_it_has(database_url: str) -> None:
+    database = at(database_url, "0001")
+    state = "insert into recapito_state values ('', 'anna', 'default', '{}', 1, 'x')"
+    database.write(lambda connection: connection.execute(text(state)))
+    old_id = database.read(
+        lambda connection: connection.execute(text("select id from recapito_store")).scalar()
+    )
+    database.close()
+    with Store.create(database_url, upgrade=True) as store:
+        assert store.id == old_id
+        count = text("select count(*) from recapito_state")
+        assert store.database.read(lambda connection: connection.execute(count).scalar()) == 1
+        store.upgrade()
+    with Store.open(database_url) as store:
+        assert store.lowered("mailbox") is None
+
+
+def test_our_own_file_is_upgraded_when_it_is_opened(tmp_path: Path, home: Path) -> None:
+    url = f"sqlite:///{tmp_path}/own.db"
+    at(url, "0001").close()
+    with Store.open(url) as store:
+        assert not store.told("a", "b") or store.told("a", "c")
+
+
+def test_an_older_file_opened_by_many_processes_is_upgraded_once(
+    tmp_path: Path, home: Path, in_processes
+) -> None:
+    url = f"sqlite:///{tmp_path}/own.db"
+    at(url, "0001").close()
+    told = in_processes(FIRST_USE, *((url, f"operator-{number}") for number in range(2)))
+    assert len({line.split()[0] for line in told}) == 1
+
+
+def test_a_file_with_a_hosts_tables_too_is_not_upgraded_unasked(tmp_path: Path, home: Path) -> None:
+    url = f"sqlite:///{tmp_path}/erp.db"
+    at(url, "0001").close()
+    with sqlite3.connect(tmp_path / "erp.db") as connection:
+        connection.execute("create table invoices (id integer)")
+    connection.close()
+    for opened in (Store.open, Store.create):
+        with pytest.raises(Misconfigured) as caught:
+            opened(url)
+        assert caught.value.problem.code == "STORE-OLD"
+        assert "recapito db upgrade" in str(caught.value)
+    Store.create(url, upgrade=True).close()
+    Store.open(url).close()
+
+
+@pytest.mark.postgres
+def test_a_server_is_not_upgraded_unasked(postgres_url: str, home: Path) -> None:
+    at(postgres_url, "0001").close()
+    with pytest.raises(Misconfigured) as caught:
+        Store.open(postgres_url)
+    assert caught.value.problem.code == "STORE-OLD"
+
+
+def test_a_newer_store_is_left_alone(store: Store, database_url: str) -> None:
+    newer = text("update recapito_alembic_version set version_num = '9999'")
+    store.database.write(lambda connection: connection.execute(newer))
+    for opened in (Store.open, Store.create, store.upgrade):
+        with pytest.raises(Misconfigured) as caught:
+            opened(*([] if opened == store.upgrade else [database_url]))
+        assert caught.value.problem.code == "STORE-NEWER"
+        assert "9999" in str(caught.value)
+
+
+def test_a_failed_upgrade_changes_nothing(database_url: str) -> None:
+    database = at(database_url, "0001")
+    # Something else is in the way of the second migration's last table.
+    database.write(lambda connection: connection.exec_driver_sql("create table recapito_journal (x integer)"))
+    before = described(database)
+    with pytest.raises(Misconfigured):
+        migration.upgrade(database)
+    assert described(database) == before
+    database.close()
+
+
+def test_a_database_without_our_tables_is_not_a_store(database_url: str, home: Path) -> None:
+    where = locate(database_url)
+    if where.path:
+        sqlite3.connect(where.path).close()
+        where.path.touch()
+    with pytest.raises(Misconfigured) as caught:
+        Store.open(database_url)
+    assert caught.value.problem.code == "STORE-MISSING"
+
+
+@pytest.mark.postgres
+def test_tables_may_lie_in_a_schema_of_their_own(postgres_url: str, home: Path, anna, save) -> None:
+    at(postgres_url + "?schema=vecchia", "0001").close()
+    with (
+        Store.create(postgres_url, schema="posta") as store,
+        Store.create(postgres_url) as public,
+        Store.create(postgres_url + "?schema=vecchia", upgrade=True) as upgraded,
+    ):
+        assert len({store.id, public.id, upgraded.id}) == 3
+        for each in (store, upgraded):
+            save(each, anna, password="one")
+            assert each.get(anna.key) is not None
+            assert each.version() > 1
+        assert public.get(anna.key) is None
+        names = store.database.read(lambda connection: inspect(connection).get_table_names(schema="posta"))
+        assert names
+        assert all(name.startswith("recapito_") for name in names)
+        assert described(store.database) == described(public.database)

@@ -1,0 +1,84 @@
+"""The number by which a process knows that somebody changed something."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recapito.ledger.journal import Journal
+from recapito.limits import Limits
+from recapito.store import Store
+
+IN_AN_HOUR = datetime.now(UTC) + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store, anna, problem: store.save(anna, {}, by="x", action="edited", fields=()),
+        lambda store, anna, problem: store.remove(anna.key, by="x"),
+        lambda store, anna, problem: store.pause(anna.key, problem, by="x"),
+        lambda store, anna, problem: store.lower_limit("mailbox", IN_AN_HOUR, Limits(concurrency=1)),
+        lambda store, anna, problem: (
+            store.pause(anna.key, problem, by="x") and store.resume(anna.key, by="x")
+        ),
+    ],
+    ids=["saved", "removed", "paused", "limited", "resumed"],
+)
+def test_every_change_is_seen_by_another_opening(open_store, anna, save, paused, change) -> None:
+    mine, other = open_store(), open_store()
+    save(mine, anna)
+    before = mine.version()
+    assert mine.version() == before
+    change(other, anna, paused)
+    assert mine.version() != before
+    assert mine.version() == other.version()
+
+
+def test_what_does_not_concern_a_send_changes_nothing(open_store, anna, paused, entry) -> None:
+    mine, other = open_store(), open_store()
+    mine.pause(anna.key, paused, by="x")
+    before = mine.version()
+    journal = Journal(other)
+    journal.intend(entry()).result(10)
+    other.told("profile:anna", "AUTH-FAILED")
+    other.solved("profile:anna")
+    assert not other.pause(anna.key, paused, by="x"), "it was paused with this code already"
+    assert not other.resume(anna.key._replace(name="pec"), by="x")
+    journal.close()
+    assert mine.version() == before
+
+
+def test_a_change_in_another_process_is_seen(store: Store, database_url: str, in_processes) -> None:
+    before = store.version()
+    in_processes(
+        "import sys; from recapito.profile import *; from recapito.store import Store\n"
+        "with Store.open(sys.argv[1]) as store:\n"
+        "    store.save(Profile.of('a', sender='a@b.it', transport='m'), {}, by='x', action='created', fields=())",
+        (database_url,),
+    )
+    assert store.version() != before
+
+
+def test_a_refused_save_changes_no_version(store: Store, anna, save) -> None:
+    before = store.version()
+    with pytest.raises(Exception, match="PROFILE-CHANGED"):
+        save(store, anna, expect_revision="7")
+    assert store.version() == before
+
+
+def test_sqlite_may_be_asked_on_an_event_loop(store: Store) -> None:
+    assert store.version_is_cheap == store.database.where.is_sqlite
+
+    async def ask() -> int:
+        return store.version()
+
+    assert asyncio.run(ask()) == store.version()
+
+
+def test_it_works_again_after_closing(store: Store, anna, save) -> None:
+    before = store.version()
+    store.close()
+    assert store.version() == before
+    save(store, anna)
+    assert store.version() != before
