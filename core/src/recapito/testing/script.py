@@ -1,12 +1,11 @@
 """The steps that a :class:`ScriptServer` plays: what it says, waits for and does to the line."""
 
 import asyncio
-import socket
 import ssl
-import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from recapito.testing.conversation import Conversation, LineEnded
 
 __all__ = [
     "Answer",
@@ -29,41 +28,6 @@ __all__ = [
     "start_tls",
     "wait",
 ]
-
-
-class LineEnded(Exception):
-    """The client went away, or the script ended the line."""
-
-
-@dataclass
-class Conversation:
-    """One connection: ``heard`` is every byte that the client sent (decrypted), ``faults`` what was not as scripted."""
-
-    reader: asyncio.StreamReader = field(repr=False)
-    writer: asyncio.StreamWriter = field(repr=False)
-    heard: bytearray = field(default_factory=bytearray)
-    faults: list[str] = field(default_factory=list)
-
-    async def read(self, size: int) -> bytes:
-        """What has come, at most ``size`` bytes; LineEnded where the client went away."""
-        data = await self.reader.read(size)
-        self.heard += data
-        if not data:
-            raise LineEnded
-        return data
-
-    async def read_line(self) -> bytes:
-        """One line with its end; LineEnded where the client went away first."""
-        line = await self.reader.readline()
-        self.heard += line
-        if not line.endswith(b"\n"):
-            raise LineEnded
-        return line
-
-    async def write(self, data: bytes) -> None:
-        """Send ``data`` as it is."""
-        self.writer.write(data)
-        await self.writer.drain()
 
 
 #: One step of a script: anything that takes the conversation and does something with it.
@@ -176,9 +140,7 @@ async def close(_line: Conversation) -> None:
 
 async def reset(line: Conversation) -> None:
     """End the line by a TCP reset."""
-    descriptor = line.writer.get_extra_info("socket")
-    descriptor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    line.writer.transport.abort()
+    line.reset()
     raise LineEnded
 
 
@@ -186,7 +148,7 @@ def start_tls(context: ssl.SSLContext) -> Step:
     """Encrypt the line, as after the 220 of STARTTLS (say it first)."""
 
     async def step(line: Conversation) -> None:
-        await line.writer.start_tls(context)
+        await line.start_tls(context)
 
     return step
 
@@ -248,7 +210,7 @@ def polite(
                 await play(answers.get("EHLO", _greeting(extensions, secure=secure)), line)
             elif verb == "STARTTLS" and context is not None and not secure:
                 await play(answers.get("STARTTLS", "220 2.0.0 Ready to start TLS"), line)
-                await line.writer.start_tls(context)
+                await line.start_tls(context)
                 secure = True
             else:
                 await _converse(line, verb, words, answers)

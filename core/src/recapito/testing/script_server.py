@@ -1,7 +1,6 @@
 """A raw server on loopback that plays a script: for every reply that a good server never gives."""
 
 import asyncio
-import contextlib
 import ssl
 from typing import Self
 
@@ -33,7 +32,6 @@ class ScriptServer(LoopThread):
         self.host = host
         self.port = port
         self.conversations: list[Conversation] = []
-        self._listener: asyncio.Server | None = None
 
     @property
     def connections(self) -> int:
@@ -54,33 +52,21 @@ class ScriptServer(LoopThread):
             raise
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.call(self._close)
-        super().__exit__(*exc_info)
-
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(
-            self._serve, self.host, self.port, ssl=self.tls, limit=200_000_000
-        )
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self.port = await self.listen(self._dial, self.host, self.port, self.tls)
 
-    def _close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-        for line in self.conversations:
-            line.writer.transport.abort()
+    def _dial(self) -> Conversation:
+        return Conversation(self._play)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = Conversation(reader, writer)
+    async def _play(self, line: Conversation) -> None:
         self.conversations.append(line)
         script = self.scripts[min(len(self.conversations), len(self.scripts)) - 1]
         try:
             await play(script, line)
-        except (LineEnded, ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
+        except (LineEnded, OSError):
             pass
         except asyncio.CancelledError:
-            writer.transport.abort()
+            line.transport.abort()
         finally:
             self.faults += line.faults
-            with contextlib.suppress(OSError, RuntimeError):
-                writer.close()
+            line.transport.close()

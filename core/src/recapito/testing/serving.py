@@ -1,7 +1,10 @@
 """An event loop in a thread of its own, for servers that tests and the demo talk to."""
 
 import asyncio
+import socket
+import ssl
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
@@ -28,6 +31,9 @@ class LoopThread:
         self.faults: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._sockets: list[socket.socket] = []
+        self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -65,11 +71,59 @@ class LoopThread:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        loop, thread = self.loop, self._thread
+        assert self._thread is not None
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(_PATIENCE)
         self._loop = None
-        loop.call_soon_threadsafe(loop.stop)
-        assert thread is not None
-        thread.join(_PATIENCE)
+
+    async def listen(
+        self,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+    ) -> int:
+        """Serve every connection to ``host`` with a ``protocol`` of its own; returns the port.
+
+        Not ``loop.create_server``, which keeps connections that are in the middle of their handshake to itself:
+        here none is left open when the thread ends.
+        """
+        listener = socket.create_server((host, port))
+        listener.setblocking(False)
+        self._sockets.append(listener)
+        self._start(self._accept(listener, protocol, context))
+        bound: int = listener.getsockname()[1]
+        return bound
+
+    async def _accept(
+        self,
+        listener: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        context: ssl.SSLContext | None,
+    ) -> None:
+        while True:
+            line, _ = await self.loop.sock_accept(listener)
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sockets = [each for each in self._sockets if each.fileno() != -1] + [line]
+            self._start(self._attend(line, protocol, context))
+
+    async def _attend(
+        self,
+        line: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        context: ssl.SSLContext | None,
+    ) -> None:
+        try:
+            transport, _ = await self.loop.connect_accepted_socket(protocol, line, ssl=context)
+        except OSError:  # a handshake that failed, or a client that went away
+            line.close()
+        else:
+            self._transports.add(transport)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.faults.append(f"{context.get('message')}: {context.get('exception')!r}")
@@ -80,11 +134,22 @@ class LoopThread:
         loop.call_soon(started.set)
         try:
             loop.run_forever()
-            tasks = asyncio.all_tasks(loop)
-            for task in tasks:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            loop.run_until_complete(asyncio.sleep(0))  # transports that were aborted close their sockets now
+            loop.run_until_complete(self._end())
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+
+    async def _end(self) -> None:
+        """Cancel what runs, and end what is open; transports close their sockets a turn of the loop later."""
+        for transport in self._transports:
+            transport.abort()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(100):
+            if all(line.fileno() == -1 for line in self._sockets[1:]):
+                break
+            await asyncio.sleep(0)
+        for line in self._sockets:
+            line.close()

@@ -2,14 +2,11 @@
 
 import ssl
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from recapito.testing.authority import CertificateAuthority
 from recapito.testing.smtp_conduct import Conduct, Tls
 from recapito.testing.smtp_protocol import SmtpConnection
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = ["SmtpServer"]
 
@@ -55,7 +52,6 @@ class SmtpServer(Conduct):
         self.size_limit = size_limit
         self.extensions = set(extensions)
         self.mechanisms = list(mechanisms) + (["XOAUTH2"] if tokens and "XOAUTH2" not in mechanisms else [])
-        self._listener: asyncio.Server | None = None
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -76,17 +72,10 @@ class SmtpServer(Conduct):
         return self.authority.pem
 
     async def _listen(self) -> None:
-        self._listener = await self.loop.create_server(
-            lambda: SmtpConnection(self),
-            self.host,
-            self.port,
-            ssl=self.context if self.tls == "ssl" else None,
-        )
-        self.port = self._listener.sockets[0].getsockname()[1]
+        context = self.context if self.tls == "ssl" else None
+        self.port = await self.listen(lambda: SmtpConnection(self), self.host, self.port, context)
 
     def _close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
         for connection in list(self.live.values()):
             if connection.line is not None:
                 connection.line.abort()
