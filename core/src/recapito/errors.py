@@ -62,13 +62,22 @@ class NotFound(Misconfigured, LookupError):
 
 
 class DeliveryError(RecapitoError):
-    """Nobody accepted the message. A session raises it with a problem only; the mailer adds the receipt."""
+    """Nobody accepted the message.
+
+    A session raises it with the problem, and with a receipt where recipients had replies of their own; the mailer
+    completes the receipt before the caller sees it.
+    """
 
     outcome: ClassVar[Outcome]
 
     def __init__(self, problem: Problem, /, receipt: Receipt | None = None) -> None:
         super().__init__(problem)
         self._receipt = receipt
+
+    @property
+    def carried(self) -> Receipt | None:
+        """The receipt that the session gave it; None where the problem is every recipient's."""
+        return self._receipt
 
     @property
     def receipt(self) -> Receipt:

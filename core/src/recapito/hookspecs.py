@@ -32,7 +32,8 @@ __all__ = [
 ]
 
 #: Major: something a plugin relies on changed. Minor: something was added. A plugin may say which it was built
-#: for in a module constant ``RECAPITO_HOOK_API = (1, 0)``; another major, or a higher minor, is a fault.
+#: for in a module constant ``RECAPITO_HOOK_API = (1, 0)`` (which is what it means not to say); another major, or
+#: a higher minor, is a fault.
 HOOK_API = (1, 0)
 
 hookspec = pluggy.HookspecMarker("recapito")
@@ -130,7 +131,8 @@ def recapito_record_receipt(profile: Profile, receipt: Receipt) -> None:
 def recapito_record_change(profile: Profile, change: Change) -> None:
     """Called after a profile was created, edited, removed, signed in or out, paused or resumed.
 
-    The change is already saved; whatever this raises is reported and undoes nothing.
+    Called by whoever made the change (command line, page, host, or the mailer where a send paused it), in the
+    thread that made it. The change is already saved; whatever this raises is reported and undoes nothing.
     """
 
 
@@ -138,6 +140,7 @@ def recapito_record_change(profile: Profile, change: Change) -> None:
 def recapito_request_attention(subject: Subject, problem: Problem) -> None:
     """Called once for each new problem that a person must solve, after the profile was paused.
 
-    Tell them by another channel than the broken mailbox. It is not called again until the problem was solved
-    and came back. Whatever it raises is reported; the problem then counts as told.
+    Called by the mailer (or the worker of the outbox), in the thread in which it calls hooks. Tell them by
+    another channel than the broken mailbox. It is not called again until the problem was solved and came back.
+    Whatever it raises is reported; the problem then counts as told.
     """

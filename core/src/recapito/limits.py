@@ -19,7 +19,7 @@ class Rate:
 class Limits:
     """Limits of one mailbox. None, and an empty ``rates``, mean no limit is known."""
 
-    #: Connections (for an HTTP transport: requests) at once.
+    #: Sessions open at once; for a transport over HTTP, whose session takes several, requests at once.
     concurrency: int | None = None
     rates: tuple[Rate, ...] = ()
     #: Recipients of one transaction; above it SMTP sends several, a header-driven transport refuses.

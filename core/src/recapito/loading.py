@@ -84,7 +84,8 @@ def load(candidate: Candidate) -> None:
 
 def objection(plugin: object) -> str:
     """Why this module or object cannot be a plugin; empty where nothing is wrong with it."""
-    built_for = getattr(plugin, "RECAPITO_HOOK_API", HOOK_API)
+    # A plugin that does not say was written for the first version: it must not pass for a later one.
+    built_for = getattr(plugin, "RECAPITO_HOOK_API", (1, 0))
     if not _fits(built_for):
         return f"was built for hook API {built_for!r}; this recapito has {HOOK_API[0]}.{HOOK_API[1]}"
     known = hook_names()

@@ -9,7 +9,7 @@ from recapito.secret import Secret, Secrets
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Validated", "secret_fields", "validate"]
+__all__ = ["Validated", "completed", "secret_fields", "validate"]
 
 # Control characters, and the line separators that some programs take for a line end. A tab is one too: no
 # host, user name or header has it. Line feeds are allowed only where a PEM text is expected.
@@ -35,6 +35,25 @@ def secret_fields(model: "type[BaseModel]") -> tuple[str, ...]:
         return annotation is SecretStr or any(is_secret(part) for part in get_args(annotation))
 
     return tuple(name for name, field in model.model_fields.items() if is_secret(field.annotation))
+
+
+def completed(model: "type[BaseModel]", settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` with the model's defaults for what is not in it; secret fields stay out."""
+    secret = set(secret_fields(model))
+    defaults = {
+        name: field.get_default(call_default_factory=True, validated_data={})
+        for name, field in model.model_fields.items()
+        if name not in secret and not field.is_required()
+    }
+    return defaults | dict(settings)
+
+
+def _multiline(model: "type[BaseModel]") -> frozenset[str]:
+    """Fields that may have line feeds: those that say so."""
+    extras = {name: field.json_schema_extra for name, field in model.model_fields.items()}
+    return frozenset(
+        name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("multiline")
+    )
 
 
 def validate(
@@ -69,18 +88,25 @@ def _unfit(
 ) -> Iterator[tuple[str, str]]:
     known = set(model.model_fields)
     secret = set(secret_fields(model))
+    lines = _multiline(model)
     for name, value in settings.items():
         if name in secret:
             yield name, "is a secret: it is asked for, or read from standard input"
         elif name not in known:
             yield name, f"is not a setting (known: {', '.join(sorted(known - secret))})"
-        elif isinstance(value, str) and _CONTROL.search(value) and not _PEM.match(value):
+        elif isinstance(value, str) and _has_control(value, multiline=name in lines):
             yield name, "has a control character"
     for name in secrets:
         if name not in secret:
             yield name, f"is not a secret (known: {', '.join(sorted(secret)) or 'none'})"
-        elif _CONTROL.search(secrets[name].reveal()) and not _PEM.match(secrets[name].reveal()):
+        elif _has_control(secrets[name].reveal(), multiline=name in lines):
             yield name, "has a control character"
+
+
+def _has_control(text: str, *, multiline: bool) -> bool:
+    if multiline or _PEM.match(text):
+        text = text.replace("\r\n", "").replace("\n", "")
+    return bool(_CONTROL.search(text))
 
 
 def _plain(filled: "BaseModel", given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A plugin imports this module, :mod:`recapito.hookspecs` and the toolkits; nothin
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, runtime_checkable
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STEPS",
+    "Abandoning",
+    "Attempt",
     "Capabilities",
     "CheckStep",
     "Client",
@@ -33,10 +35,12 @@ __all__ = [
     "Envelope",
     "Grant",
     "Notify",
+    "Probed",
     "Probing",
     "Refreshed",
     "Session",
     "SignIn",
+    "SignInContext",
     "SignInKind",
     "Step",
     "StepName",
@@ -50,7 +54,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a transport can do. The kit tests that each claim is true, and that what is not claimed is refused."""
 
@@ -84,23 +88,43 @@ class TransportInfo:
     """What a plugin registers: everything about a transport that needs no network library.
 
     ``settings`` is one source for the form, the command line, the CSV columns, the docs and validation; its
-    ``SecretStr`` fields are kept encrypted, never in ``Profile.settings``. ``factory`` imports the transport's
-    module when it is called, and not before. ``mailbox`` gives the key that limits and pauses hang on:
-    profiles with the same one share them. ``host`` names the server, for the catalogue's limits and rules.
-    ``sign_ins`` makes the sign-in of each kind that the transport offers, for a profile (its settings decide
-    which scopes are asked for).
+    ``SecretStr`` fields are kept encrypted, never in ``Profile.settings``. Of a field's ``json_schema_extra``
+    core reads ``multiline`` (True: line feeds are allowed, for a PEM or JSON key). ``factory`` imports the
+    transport's module when it is called, and not before.
+
+    ``mailbox`` gives the key that limits and pauses hang on: profiles with the same one share them. ``host``
+    names the server, for the catalogue's limits and rules; empty: there is no known server, so none of them
+    hold. ``sign_ins`` makes the sign-ins that the transport offers, by a name of the plugin's choosing, each
+    for a profile (its settings decide which scopes are asked for); ``sign_in`` says which of them a profile
+    uses, empty where it signs in without a grant (a password). ``adapt`` is for a transport whose facts differ
+    by profile (an API or SMTP under one name): it returns this info, changed, and is given the settings of the
+    profile's client too. ``package`` is the import package whose gettext catalogue has the texts of settings
+    and skipped steps; empty: that of the settings model.
     """
 
     name: str
     title: str
     settings: "type[BaseModel]"
     factory: Callable[[], "Transport"]
+    _: KW_ONLY
     capabilities: Capabilities = Capabilities()
     limits: Limits = Limits()
     hard_timeout: Callable[[int], float] = minutes_by_size
     mailbox: Callable[[Profile], str] = lambda profile: profile.sender.lower()
     host: Callable[[Profile], str] = lambda profile: str(profile.settings.get("host") or "")
     sign_ins: Mapping[str, Callable[[Profile], "SignIn"]] = field(default_factory=dict)
+    sign_in: Callable[[Profile], str] = lambda _profile: ""
+    adapt: Callable[["TransportInfo", Profile, Mapping[str, Any]], "TransportInfo"] | None = None
+    package: str = ""
+
+    def for_profile(self, profile: Profile, client: Mapping[str, Any] | None = None) -> "TransportInfo":
+        """What holds for one profile, and the settings of the client that it signs in through."""
+        return self if self.adapt is None else self.adapt(self, profile, client or {})
+
+    @property
+    def texts(self) -> str:
+        """The import package with the texts of this transport."""
+        return self.package or self.settings.__module__.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +144,17 @@ class Context(Protocol):
         ...
 
     @property
+    def client(self) -> Mapping[str, Any]:
+        """The settings of the OAuth client that the profile signs in through (endpoints, tenant); no secrets."""
+        ...
+
+    @property
     def log(self) -> "logging.LoggerAdapter[logging.Logger]":
         """A logger under ``recapito.transport.NAME`` that redacts secrets and knows the profile."""
         ...
 
     async def token(self, resource: str, *, refused: Token | None = None) -> Token:
-        """An access token for ``resource``, refreshed where needed.
+        """An access token for ``resource`` (a word between the transport and its sign-in), refreshed where needed.
 
         ``refused`` names a token that the server has just rejected: it is refreshed once, and only if the vault
         still holds that one. Raises Held where a person must sign in, NotSent where the refresh failed for now.
@@ -155,7 +184,7 @@ class Session(Protocol):
 
     @property
     def usable_until(self) -> datetime | None:
-        """When the session's token expires; None: it does not."""
+        """When the session's token expires, with its time zone; None: it does not."""
         ...
 
     @property
@@ -168,10 +197,16 @@ class Session(Protocol):
 
         ``deadline`` is on the clock of the running loop (``loop.time()``). A receipt comes back as soon as
         recipients differ, or all were accepted; a :class:`recapito.errors.DeliveryError` is raised only when
-        one outcome covers them all. Each call settles its own message alone. When cancelled, or at the
-        deadline, the channel is closed: before the content's last byte could leave that is NotSent, after it
-        UnknownOutcome. A session that was found dead before the content raises NotSent with
-        :attr:`usable` False, so that the pool replaces it.
+        one outcome covers them all, and may carry a receipt with each recipient's own reply. InvalidMessage
+        and Misconfigured may be raised before the content. Each call settles its own message alone.
+
+        When cancelled, or at the deadline, :attr:`usable` becomes False, and what it raises says whether the
+        content's last byte could have left: NotSent before, UnknownOutcome after. Other calls under way are
+        settled by what becomes of them; a line that carries one message at a time is closed at once.
+
+        A session found dead before the content raises NotSent without a reply, with :attr:`usable` False: the
+        pool opens another, once. NotSent with a ``retry_at`` and a scope wider than the message slows the whole
+        mailbox until then. A problem of scope ``client`` names it in ``params["client"]``.
         """
         ...
 
@@ -226,12 +261,35 @@ class Transport(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a look at the provider found. Found, *unknown* becomes *accepted*; not found proves nothing."""
+
+    found: bool
+    provider_id: str | None = None
+    detail: str = ""
+
+
 @runtime_checkable
 class Probing(Protocol):
     """A transport that can look whether a message left (``Capabilities.probes``)."""
 
-    async def probe(self, profile: Profile, context: Context, message_id: str) -> bool:
-        """True where the provider has the message: *unknown* becomes *accepted*. False proves nothing."""
+    async def probe(
+        self, profile: Profile, context: Context, message_id: str, *, sent_after: datetime
+    ) -> Probed:
+        """Look for a message that was handed over after that moment.
+
+        A DeliveryError (no such permission, provider away) proves nothing and pauses nothing.
+        """
+        ...
+
+
+@runtime_checkable
+class Abandoning(Protocol):
+    """A session that can be left behind in a forked child without a byte on the parent's line."""
+
+    def abandon(self) -> None:
+        """Close the inherited descriptor: no goodbye, no TLS close. Called in the child, outside any loop."""
         ...
 
 
@@ -256,30 +314,49 @@ class Client:
 
 
 #: code: a browser and a redirect · device: a code typed elsewhere · app: the application itself ·
-#: service-account: an application that acts for a mailbox.
+#: service-account: an application that acts for a mailbox. The last two involve no person: ``begin`` returns a
+#: Step without a URL, core calls ``finish`` at once, and the grant's secret may be empty.
 SignInKind = Literal["code", "device", "app", "service-account"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What a person does next: open ``url``, and type ``user_code`` there where there is one.
 
-    ``state`` is private to the sign-in; core keeps it, encrypted, until ``finish``. ``interval`` is the number
-    of seconds between two polls of a device sign-in; ``expires_at`` ends the offer.
+    ``private`` is the sign-in's own; core keeps it, encrypted, and hands it back in the next
+    :class:`Attempt`. ``interval`` is the number of seconds between two polls of a device sign-in;
+    ``expires_at`` ends the offer.
     """
 
     url: str = ""
     user_code: str = ""
     interval: float = 5.0
     expires_at: datetime | None = None
-    state: Secrets = field(default_factory=Secrets)
+    private: Secrets = field(default_factory=Secrets)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at signing in, kept by core so that any process can finish it.
+
+    ``state`` goes to the vendor and comes back in the redirect, where core compares it before ``finish``.
+    ``verifier`` is core's PKCE verifier (RFC 7636); a library that insists on its own keeps that one in
+    ``Step.private``. ``hint`` is the address that is expected to sign in.
+    """
+
+    redirect_uri: str
+    hint: str
+    state: str
+    verifier: Secret
+    private: Secrets = field(default_factory=Secrets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """What a sign-in left: who granted what, and the secret that renews it.
 
-    ``idle_until`` is when it dies unless it is used; None: it does not.
+    ``scopes`` are spelled as in :attr:`SignIn.scopes`. ``idle_until`` is when it dies unless it is used; None:
+    it does not.
     """
 
     account: str
@@ -296,8 +373,38 @@ class Refreshed:
     grant: Grant | None = None
 
 
+class SignInContext(Protocol):
+    """What a sign-in is given: the company's registration, and what a :class:`Context` has for blocking SDKs."""
+
+    @property
+    def client(self) -> Client:
+        """The registration, with its secrets."""
+        ...
+
+    @property
+    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """A logger that redacts secrets."""
+        ...
+
+    def tls(self, extra_ca: str | None = None) -> ssl.SSLContext:
+        """A verifying client context, kept."""
+        ...
+
+    async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """``function`` in a worker thread."""
+        ...
+
+    def explain(self, reply: ServerReply) -> Problem:
+        """The problem behind a reply, by the catalogue's rules and those of installed plugins."""
+        ...
+
+
 class SignIn(Protocol):
-    """How a grant comes about and is renewed. Core owns state, PKCE, storage, locking and the comparisons."""
+    """How a grant comes about and is renewed. Core owns state, PKCE, storage, locking and the comparisons.
+
+    Every method may raise Held (a person must act: scope ``client`` where the registration is at fault) and
+    NotSent (a passing failure).
+    """
 
     @property
     def kind(self) -> SignInKind:
@@ -314,18 +421,25 @@ class SignIn(Protocol):
         """What is asked for, to be compared with what was granted."""
         ...
 
-    async def begin(self, client: Client, redirect_uri: str, hint: str) -> Step:
-        """Start: ``hint`` is the address that is expected to sign in."""
+    @property
+    def resource(self) -> str:
+        """The resource that a token is asked for to keep an idle grant alive."""
         ...
 
-    async def finish(self, client: Client, state: Secrets, query: Mapping[str, str]) -> Grant | None:
-        """End it with the redirect's ``query``; None where a device sign-in is still waiting."""
+    async def begin(self, context: SignInContext, attempt: Attempt) -> Step:
+        """Start a try."""
         ...
 
-    async def refresh(self, client: Client, grant: Grant, resource: str) -> Refreshed:
-        """A token for ``resource``. Raises Held for a dead grant or a wrong client, NotSent for a passing failure."""
+    async def finish(
+        self, context: SignInContext, attempt: Attempt, query: Mapping[str, str]
+    ) -> Grant | Step:
+        """End it with the redirect's ``query``; a Step where a device sign-in is still waiting."""
         ...
 
-    async def revoke(self, client: Client, grant: Grant) -> None:
+    async def refresh(self, context: SignInContext, grant: Grant, resource: str) -> Refreshed:
+        """A token for ``resource``, and the grant where it was rotated."""
+        ...
+
+    async def revoke(self, context: SignInContext, grant: Grant) -> None:
         """Give the grant back, where the vendor allows it."""
         ...

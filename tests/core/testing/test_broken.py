@@ -1,5 +1,6 @@
 """For each check there is a transport that is broken in that one way, and the check catches it."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +21,7 @@ from recapito.testing import MemoryBench, MemoryTransport, ProbingMemoryTranspor
 from recapito.testing.conformance import check_names
 from recapito.testing.memory_session import MemorySession
 from recapito.testing.stored import Ending
-from recapito.transport import Capabilities, CheckStep, Context
+from recapito.transport import Capabilities, CheckStep, Context, Probed
 
 ACCEPTED = "test_accepted_message_arrives_as_it_is"
 
@@ -204,6 +205,39 @@ class AlwaysUsable(Wrapped):
         return True
 
 
+class LetsCancellationOut(Wrapped):
+    async def deliver(self, envelope: Envelope, content: Content, *, deadline: float) -> Receipt:
+        task = asyncio.current_task()
+        try:
+            return await super().deliver(envelope, content, deadline=deadline)
+        except DeliveryError:
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from None
+            raise
+
+
+class AnswersForDead(Wrapped):
+    async def deliver(self, envelope: Envelope, content: Content, *, deadline: float) -> Receipt:
+        try:
+            return await super().deliver(envelope, content, deadline=deadline)
+        except NotSent as exc:
+            raise NotSent(exc.problem.with_(reply="421 4.4.2 Idle too long")) from exc
+
+
+class BlamesOneMessage(Wrapped):
+    async def deliver(self, envelope: Envelope, content: Content, *, deadline: float) -> Receipt:
+        try:
+            return await super().deliver(envelope, content, deadline=deadline)
+        except NotSent as exc:
+            raise NotSent(exc.problem.with_(scope=Scope.MESSAGE)) from exc
+
+
+class NowhereInTime(Wrapped):
+    @property
+    def usable_until(self) -> datetime | None:
+        return datetime.now()
+
+
 class IgnoresDeadline(Wrapped):
     async def deliver(self, envelope: Envelope, content: Content, *, deadline: float) -> Receipt:
         return await super().deliver(envelope, content, deadline=deadline + 3600)
@@ -257,8 +291,10 @@ class DropsNotices(Wrapped):
 
 
 class Credulous(ProbingMemoryTransport):
-    async def probe(self, profile: Profile, context: Context, message_id: str) -> bool:
-        return True
+    async def probe(
+        self, profile: Profile, context: Context, message_id: str, *, sent_after: datetime
+    ) -> Probed:
+        return Probed(True)
 
 
 class Stalled(MemoryBench):
@@ -383,7 +419,13 @@ BROKEN: list[tuple[str, Callable[[], MemoryBench]]] = [
     ("test_line_lost_before_the_content_is_not_sent", with_session(mistaking(NotSent, UnknownOutcome))),
     ("test_line_lost_before_the_content_is_not_sent", with_session(AlwaysUsable)),
     ("test_line_lost_after_the_content_is_unknown", with_session(mistaking(UnknownOutcome, NotSent))),
+    ("test_throttled_says_when_to_try_again", with_session(BlamesOneMessage)),
     ("test_cancelled_send_spends_its_session", with_session(AlwaysUsable)),
+    ("test_cancelled_send_spends_its_session", with_session(LetsCancellationOut)),
+    ("test_cancelled_send_spends_its_session", with_session(mistaking(UnknownOutcome, NotSent))),
+    ("test_cancelled_before_the_content_is_not_sent", with_session(LetsCancellationOut)),
+    ("test_cancelled_before_the_content_is_not_sent", with_session(mistaking(NotSent, UnknownOutcome))),
+    ("test_idle_line_closed_is_not_unknown", with_session(AnswersForDead)),
     ("test_deadline_ends_a_send", with_session(IgnoresDeadline)),
     ("test_deadline_ends_a_send", with_session(mistaking(UnknownOutcome, NotSent))),
     idle("close"),
@@ -411,6 +453,7 @@ BROKEN: list[tuple[str, Callable[[], MemoryBench]]] = [
     ("test_check_sends_where_asked", lambda: MemoryBench(NeverSends())),
     ("test_check_ends_at_the_first_problem", lambda: MemoryBench(GoesOn())),
     ("test_closed_session_stays_closed", with_session(NeverClosed)),
+    ("test_closed_session_stays_closed", with_session(NowhereInTime)),
     ("test_registration_can_be_used", lambda: Shrinking(MemoryTransport())),
     ("test_registration_can_be_used", lambda: SecretInSettings(MemoryTransport())),
 ]

@@ -50,7 +50,7 @@ class Box:
         size = 2 + len(key_id)
         head, nonce, rest = sealed[:size], sealed[size : size + _NONCE], sealed[size + _NONCE :]
         bound = self._bound(head, owner, field)
-        for key in self._tries(key_id):
+        for key in self._tries(key_id) if key_id else ():
             try:
                 return Secret(key.decrypt(nonce, rest, bound).decode())
             except (InvalidTag, ValueError):

@@ -110,6 +110,7 @@ class Database:
             each.after_in_child()
 
     def _made(self) -> "Engine":
+        driver.require(self.where)
         pooled = self._pooled
         engine = create_engine(
             self.where.url.set(drivername="sqlite" if self.where.is_sqlite else "postgresql+psycopg"),

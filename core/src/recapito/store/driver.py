@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from recapito.store.faults import missing_driver
 from recapito.store.where import Where
 
-__all__ = ["Connection", "connect", "errors", "let_go"]
+__all__ = ["Connection", "connect", "errors", "let_go", "require"]
 
 #: Seconds that PostgreSQL may take to answer a new connection.
 _ANSWER = 10
@@ -39,8 +39,18 @@ class Connection(Protocol):
 
 
 def connect(where: Where) -> Connection:
-    """A new connection to the database. Raises the driver's own errors; Misconfigured without psycopg."""
+    """A new connection to the database. Raises the driver's own errors."""
     return _sqlite(where) if where.path else _postgres(where)
+
+
+def require(where: Where) -> None:
+    """Raise Misconfigured (EXTRA-MISSING) where the driver that the database needs is not installed."""
+    if where.is_sqlite:
+        return
+    try:
+        import psycopg  # noqa: F401
+    except ModuleNotFoundError as exc:
+        raise missing_driver() from exc
 
 
 def errors() -> tuple[type[Exception], ...]:
@@ -69,10 +79,7 @@ def _sqlite(where: Where) -> Connection:
 
 
 def _postgres(where: Where) -> Connection:
-    try:
-        import psycopg
-    except ModuleNotFoundError as exc:
-        raise missing_driver() from exc
+    import psycopg
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
     positional, named = PGDialect_psycopg().create_connect_args(where.url)  # type: ignore[no-untyped-call]

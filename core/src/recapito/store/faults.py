@@ -76,4 +76,5 @@ def _code(error: Any) -> str:
         fits = [start for start in _POSTGRES if state.startswith(start)]
         return _POSTGRES[max(fits, key=len)] if fits else "STORE-FAILED"
     # psycopg reports what fails before the server answers without a SQLSTATE.
-    return "STORE-UNREACHABLE" if type(error).__name__ == "OperationalError" else "STORE-FAILED"
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return "STORE-UNREACHABLE" if "OperationalError" in kinds else "STORE-FAILED"

@@ -12,7 +12,7 @@ from recapito.store.faults import explained
 from recapito.store.location import data_folder
 from recapito.store.where import Where
 
-__all__ = ["make_private_folder", "prepare_file"]
+__all__ = ["file_system_in", "make_private_folder", "prepare_file"]
 
 # SQLite's write-ahead log needs memory shared by all who use it, which no network file system gives.
 _NETWORK = (
@@ -105,12 +105,16 @@ def _file_system(path: Path) -> str:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+    return file_system_in(mounts, path.resolve())
+
+
+def file_system_in(mounts: str, path: Path) -> str:
+    """The type of the file system that ``path`` is on, by what Linux says in ``mountinfo``."""
     best, found = -1, ""
-    real = path.resolve()
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
         point = left.split(" ")[4].replace("\\040", " ")
-        if len(point) >= best and real.is_relative_to(point):
+        if len(point) >= best and path.is_relative_to(point):
             best, found = len(point), right.split(" ")[0]
     return found
 

@@ -107,31 +107,30 @@ def new_key() -> tuple[NewKey, Secret]:
 
 def parsed(text: Secret, place: str) -> "dict[str, AESGCM]":
     """The keys by id, in the order of the source. Raises Misconfigured (KEY-FORMAT) naming the id at fault."""
+    found, fault = _found_in(text)
+    if fault:  # raised here, where no frame holds a key
+        raise Misconfigured(problem("KEY-FORMAT", place=place, reason=fault))
+    return found
+
+
+def _found_in(text: Secret) -> "tuple[dict[str, AESGCM], str]":
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     found: dict[str, AESGCM] = {}
     for number, part in enumerate(re.split(r"[,\s]+", text.reveal().strip()), 1):
-        name, colon, _ = part.partition(":")
+        name, colon, key = part.partition(":")
         if not colon or not _ID.match(name):
-            raise _unreadable(place, f"number {number} is not id:key")
+            return {}, f"number {number} is not id:key"
         if name in found:
-            raise _unreadable(place, f"{name} is there twice")
+            return {}, f"{name} is there twice"
         try:
-            found[name] = AESGCM(_octets(part.partition(":")[2]))
+            octets = base64.b64decode(key.replace("-", "+").replace("_", "/"), validate=True)
         except (ValueError, binascii.Error):
-            raise _unreadable(place, f"{name} is not 32 bytes in base64") from None
-    return found
-
-
-def _octets(text: str) -> bytes:
-    decoded = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
-    if len(decoded) != _LENGTH:
-        raise ValueError
-    return decoded
-
-
-def _unreadable(place: str, reason: str) -> Misconfigured:
-    return Misconfigured(problem("KEY-FORMAT", place=place, reason=reason))
+            octets = b""
+        if len(octets) != _LENGTH:
+            return {}, f"{name} is not 32 bytes in base64"
+        found[name] = AESGCM(octets)
+    return found, ""
 
 
 class Keyring:

@@ -11,7 +11,7 @@ from recapito.profile import Found
 from recapito.secret import Secrets
 from recapito.testing.context import TestContext
 from recapito.testing.stored import Ending
-from recapito.transport import Context, Session, TransportInfo
+from recapito.transport import Capabilities, Context, Session, TransportInfo
 
 __all__ = ["Arrived", "Bench", "UnsupportedByBench"]
 
@@ -64,6 +64,11 @@ class Bench(ABC):
     def context(self, found: Found) -> Context:
         """What the transport is given for that profile."""
         return TestContext(found)
+
+    @property
+    def claims(self) -> Capabilities:
+        """What the transport claims for these profiles."""
+        return self.info.for_profile(self.found().profile).capabilities
 
     def account(self, found: Found) -> str:
         """What :attr:`Arrived.account` says when that profile has sent."""

@@ -5,7 +5,7 @@ import logging
 import ssl
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from recapito.catalogue import builtin, problem
 from recapito.errors import Held
@@ -35,6 +35,8 @@ class TestContext:
     def __init__(self, found: Found, *, trust: str = "", tokens: Iterable[str] = ()) -> None:
         profile = found.profile
         self.secrets = found.secrets
+        #: The settings of the OAuth client, for a test to fill.
+        self.client: dict[str, Any] = {}
         self.asked: list[str] = []
         self._trust = trust
         self._tokens = [Token(Secret(value), datetime.now(UTC) + timedelta(hours=1)) for value in tokens]

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from recapito.catalogue import problem
@@ -20,7 +21,7 @@ from recapito.secret import Secret, Secrets
 from recapito.testing.failure import Failure, problem_for
 from recapito.testing.memory_session import MemorySession
 from recapito.testing.stored import Ending
-from recapito.transport import Capabilities, CheckStep, Context, StepName, TransportInfo
+from recapito.transport import Capabilities, CheckStep, Context, Probed, StepName, TransportInfo
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -164,9 +165,14 @@ class ProbingMemoryTransport(MemoryTransport):
         super().__init__(**options)
         self.capabilities = replace(self.capabilities, probes=True)
 
-    async def probe(self, profile: Profile, _context: Context, message_id: str) -> bool:
-        """Whether the profile sent a message with this Message-ID."""
-        return any(row.profile == profile.key and message_id.encode() in row.content for row in self.sent)
+    async def probe(
+        self, profile: Profile, _context: Context, message_id: str, *, sent_after: datetime
+    ) -> Probed:
+        """Whether the profile sent a message with this Message-ID since then."""
+        del sent_after  # what lies here was sent in this process's life
+        return Probed(
+            any(row.profile == profile.key and message_id.encode() in row.content for row in self.sent)
+        )
 
 
 def account(profile: Profile) -> str:

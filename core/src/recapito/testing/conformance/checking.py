@@ -1,7 +1,6 @@
 """Checks of ``check()``, of what is registered, and of a session's end."""
 
 import asyncio
-from datetime import datetime
 
 from pydantic import BaseModel
 
@@ -58,7 +57,8 @@ class CheckingChecks:
         found = bench.found()
         async with opened(bench, found) as session:
             assert session.usable
-            assert session.usable_until is None or isinstance(session.usable_until, datetime)
+            until = session.usable_until
+            assert until is None or until.tzinfo is not None, "usable_until has a time zone"
             async with asyncio.timeout(PATIENCE):
                 await session.close()
                 await session.close()

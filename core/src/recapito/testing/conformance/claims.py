@@ -1,6 +1,7 @@
 """Checks of capabilities: each one that is claimed is true, and what is not claimed is refused, never dropped."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from recapito.envelope import Envelope, Notify
 from recapito.outcome import Outcome
@@ -29,7 +30,7 @@ class ClaimChecks:
     @scenario
     async def test_claimed_maximum_size_is_kept(self, bench: Bench) -> None:
         """A message of the maximum size goes; one byte more is refused before anything is sent."""
-        limit = bench.info.capabilities.maximum_size
+        limit = bench.claims.maximum_size
         if limit is None:
             return  # the server says: test_too_big_is_refused
         found = bench.found()
@@ -42,7 +43,7 @@ class ClaimChecks:
     @scenario
     async def test_claimed_maximum_recipients_is_kept(self, bench: Bench) -> None:
         """So many recipients go in one ``deliver``, one more is refused; without a claim, 120 go."""
-        limit = bench.info.capabilities.maximum_recipients
+        limit = bench.claims.maximum_recipients
         found = bench.found()
         addresses = [f"persona{number}@example.com" for number in range((limit or MANY) + 1)]
         if limit is not None:
@@ -63,7 +64,7 @@ class ClaimChecks:
         kept, left_out, *_ = bench.recipients
         _, content = mail(bench, found, (kept, left_out))
         settled = await send_once(bench, found, Envelope(found.profile.sender, (kept,)), content)
-        if bench.info.capabilities.own_envelope:
+        if bench.claims.own_envelope:
             assert settled.outcome is Outcome.ACCEPTED, f"{settled.problem}"
             assert only_arrival(bench).recipients == (kept,)
         else:
@@ -76,7 +77,7 @@ class ClaimChecks:
         found = bench.found()
         wanted = frozenset({Notify.FAILURE, Notify.DELAY})
         envelope, content = mail(bench, found, notify=wanted)
-        if bench.info.capabilities.delivery_notices:
+        if bench.claims.delivery_notices:
             bench.offer_notices(True)
             settled = await send_once(bench, found, envelope, content)
             assert settled.outcome is Outcome.ACCEPTED, f"{settled.problem}"
@@ -90,10 +91,10 @@ class ClaimChecks:
     @scenario
     async def test_claimed_streaming_waits_for_the_server(self, bench: Bench) -> None:
         """While the far side does not read, the transport soon stops reading the content."""
-        if not bench.info.capabilities.streams:
+        if not bench.claims.streams:
             return
         found = bench.found()
-        size = min(bench.info.capabilities.maximum_size or 40_000_000, 40_000_000)
+        size = min(bench.claims.maximum_size or 40_000_000, 40_000_000)
         envelope, content = mail(bench, found, size=size)
         async with opened(bench, found) as session:
             with bench.stall():
@@ -116,18 +117,21 @@ class ClaimChecks:
         envelope, content = mail(bench, found, mark="probed")
         settled = await send_once(bench, found, envelope, content)
         assert settled.outcome is Outcome.ACCEPTED, f"{settled.problem}"
-        if not bench.info.capabilities.probes:
+        if not bench.claims.probes:
             assert not isinstance(transport, Probing), "it answers to probe without claiming it"
             return
         assert isinstance(transport, Probing), "probing is claimed, and there is no probe"
         context = bench.context(found)
-        assert await transport.probe(found.profile, context, content.message_id) is True
-        assert await transport.probe(found.profile, context, "<never-sent@example.it>") is False
+        since = datetime.now(UTC) - timedelta(minutes=1)
+        sent = await transport.probe(found.profile, context, content.message_id, sent_after=since)
+        never = await transport.probe(found.profile, context, "<never-sent@example.it>", sent_after=since)
+        assert sent.found, "what was sent is not found"
+        assert not never.found, "what was never sent is found"
 
     @scenario
     async def test_claimed_sent_copy_is_kept(self, bench: Bench) -> None:
         """Where the provider is said to file a copy, there is one more after a send."""
-        if not bench.info.capabilities.keeps_sent_copy:
+        if not bench.claims.keeps_sent_copy:
             return
         found = bench.found()
         before = bench.sent_copies()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from recapito.errors import DeliveryError
 from recapito.outcome import Outcome
+from recapito.problem import Scope
 from recapito.testing.bench import Bench
 from recapito.testing.conformance.attempt import (
     Settled,
@@ -108,6 +109,7 @@ class FailingChecks:
         assert settled.problem is not None
         assert settled.problem.retry_at is not None, "being throttled comes with retry_at"
         assert settled.problem.retry_at > datetime.now(UTC)
+        assert settled.problem.scope is not Scope.MESSAGE, "the whole mailbox sends too fast, not one message"
         assert not bench.arrived()
 
     @scenario
@@ -140,10 +142,9 @@ class FailingChecks:
                 sending.cancel()
                 done, _ = await asyncio.wait([sending], timeout=5)
                 assert done, "a cancelled send must end"
-            if not sending.cancelled():
-                assert sending.result().outcome is Outcome.UNKNOWN, (
-                    "the content had left when it was cancelled"
-                )
+            assert not sending.cancelled(), "a cancelled send says what became of it (UnknownOutcome)"
+            outcome = sending.result().outcome
+            assert outcome is Outcome.UNKNOWN, "the content had left when it was cancelled"
             assert not session.usable, "a cancelled send leaves its session in doubt: it must be spent"
             after = await attempt(session, *mail(bench, found, mark="doubtful"))
             assert after.outcome is Outcome.NOT_SENT
@@ -151,6 +152,23 @@ class FailingChecks:
         assert settled.outcome is Outcome.ACCEPTED, f"{settled.problem}"
         assert any(b"after@" in row.content for row in bench.arrived())
         assert not any(b"doubtful@" in row.content for row in bench.arrived())
+
+    @scenario
+    async def test_cancelled_before_the_content_is_not_sent(self, bench: Bench) -> None:
+        """Cancelled while nobody answers, before any content: safe to try again, on another session."""
+        found = bench.found()
+        async with opened(bench, found) as session:
+            bench.let_idle(session)
+            bench.drop_idle("silence")
+            sending = asyncio.ensure_future(attempt(session, *mail(bench, found)))
+            await asyncio.sleep(0.1)  # long enough to begin; it may wait for an answer by now, or not yet
+            sending.cancel()
+            done, _ = await asyncio.wait([sending], timeout=5)
+            assert done, "a cancelled send must end"
+            assert not sending.cancelled(), "a cancelled send says what became of it (NotSent)"
+            assert sending.result().outcome is Outcome.NOT_SENT, f"{sending.result().problem}"
+            assert not session.usable, "a cancelled send leaves its session in doubt: it must be spent"
+        assert not bench.arrived()
 
     @scenario
     async def test_deadline_ends_a_send(self, bench: Bench) -> None:

@@ -40,6 +40,8 @@ async def _survives(bench: Bench, ending: Ending) -> None:
         if settled.outcome is not Outcome.ACCEPTED:
             assert settled.outcome is Outcome.NOT_SENT, f"{settled.outcome}: {settled.problem}"
             assert not session.usable, "a session that was found dead must say so, to be replaced"
+            assert settled.problem is not None
+            assert settled.problem.reply is None, "nobody answered: a reply would stop it from being replaced"
     if settled.outcome is Outcome.NOT_SENT:
         again = await send_once(bench, found, envelope, content)
         assert again.outcome is Outcome.ACCEPTED, f"{again.problem}"
