@@ -49,7 +49,7 @@ class SmtpBench(Bench):
         self.server = server
         self._profile = profile
         self._secrets = {user: Secret(secret) for user, secret in secrets.items()}
-        self._good = (dict(server.users), dict(server.tokens), server.size_limit, set(server.extensions))
+        self.remember()
 
     @classmethod
     @contextmanager
@@ -92,6 +92,11 @@ class SmtpBench(Bench):
         """An hour, where the session keeps ``idle_since``."""
         if hasattr(session, "idle_since"):
             session.idle_since -= 3600
+
+    def remember(self) -> None:
+        """Take the server as it is now for how it behaves, after a change of its users or limits."""
+        server = self.server
+        self._good = (dict(server.users), dict(server.tokens), server.size_limit, set(server.extensions))
 
     def behave(self) -> None:
         """Users, limits and extensions as at first, and no rules."""
