@@ -54,7 +54,7 @@ class Workers(Executor):
                 self._idle -= 1
             elif self._started < self._maximum:
                 self._started += 1
-                threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=False).start()
+                threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
