@@ -74,6 +74,13 @@ async def test_nobody_there_is_told_as_refused(desk) -> None:
     assert error.problem.params["port"] == server.port
 
 
+async def test_small_writes_do_not_wait_for_the_other_side(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server) as session:
+            line = session._channel.info("socket")
+            assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 async def test_a_host_that_does_not_exist_is_told(desk) -> None:
     with ScriptServer(polite()) as server:
         error = await desk.refusal(server, "ssl", host="smtp.nowhere.invalid")

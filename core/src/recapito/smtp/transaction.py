@@ -30,7 +30,7 @@ _CLOSING = 421
 _START = 354
 #: What completes a content. Any other 2xx answers some other command, and proves nothing.
 _TAKEN = (250, 251, 252)
-#: The last chunk and the final dot go in one write up to this many bytes, in two above it (no copy).
+#: Small chunks, and the final dot, are joined in one write up to this many bytes; larger ones are not copied.
 _JOINED = 65_536
 
 
@@ -157,12 +157,16 @@ class Transaction:
     async def _stream(self) -> None:
         stuffer = DotStuffer()
         left = self._content.size
-        held = b""  # the last chunk waits for the final dot: a small message is one write, one TLS record
+        held = b""  # waits for what comes next: a small message is one write and one TLS record, its dot included
         async for chunk in self._content.chunks():
             left -= len(chunk)
+            stuffed = stuffer.chunk(chunk)
+            if len(held) + len(stuffed) <= _JOINED:
+                held += stuffed
+                continue
             if held:
                 await self._write(held)
-            held = stuffer.chunk(chunk)
+            held = stuffed
         if left:
             raise NotSent(self._explainer.own("MSG-CHANGED", step="message", file=self._content.message_id))
         if len(held) > _JOINED:

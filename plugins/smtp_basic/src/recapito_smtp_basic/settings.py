@@ -63,6 +63,7 @@ class SmtpBasicSettings(BaseModel):
         title=N_("Extra authority (PEM)"),
         description=N_("Certificates to trust besides the usual ones, for a server of your own company."),
         max_length=200_000,
+        json_schema_extra={"multiline": True},
     )
     notify: tuple[Literal["success", "failure", "delay"], ...] = Field(
         (),
