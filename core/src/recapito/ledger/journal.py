@@ -163,8 +163,8 @@ class Journal:
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="recapito-journal", daemon=True)
-                self._thread = thread
                 thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         active = monotonic()

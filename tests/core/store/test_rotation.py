@@ -1,0 +1,171 @@
+"""New keys while everybody goes on working."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from sqlalchemy import select
+
+from recapito.profile import Profile
+from recapito.store import Store, schema
+from recapito.store.location import key_file
+
+#: Saves and reads one profile after the other until it is told to stop; knows the keys of its start.
+BUSY = """
+import sys
+from recapito.profile import Profile
+from recapito.secret import Secret
+from recapito.store import Store
+with Store.open(sys.argv[1]) as store:
+    count = 0
+    print("ready", flush=True)
+    while not store.told_to_stop():
+        profile = Profile.of(f"{sys.argv[2]}-{count % 20}", sender="a@example.it", transport="memory")
+        store.save(profile, {"password": Secret(str(count))}, by="x", action="edited", fields=())
+        assert store.get(profile.key).secrets["password"].reveal() == str(count)
+        count += 1
+    print(count)
+""".replace("store.told_to_stop()", "(store.lowered('stop') is not None)")
+
+
+def key_ids(store: Store) -> set[str]:
+    query = select(schema.secret.c.key_id).distinct()
+    return set(store.database.read(lambda connection: connection.execute(query).scalars().all()))
+
+
+def fill(store: Store, save, count: int) -> list[Profile]:
+    made = [Profile.of(f"operator-{n}", sender="a@example.it", transport="memory") for n in range(count)]
+    for number, profile in enumerate(made):
+        save(store, profile, password=f"secret {number}")
+    return made
+
+
+def test_a_new_key_only_decrypts_until_the_rotation(store: Store, anna: Profile, save) -> None:
+    save(store, anna, password="x")
+    [old] = key_ids(store)
+    new = store.keys_new()
+    save(store, anna, password="y")
+    assert key_ids(store) == {old}
+    assert store.keys_rotate() == 1
+    assert key_ids(store) == {new}
+    save(store, anna, token="z")
+    assert key_ids(store) == {new}
+
+
+def test_every_secret_is_sealed_anew_and_still_reads(store: Store, save) -> None:
+    profiles = fill(store, save, 120)
+    revisions = [row.revision for row in store.profiles()]
+    new = store.keys_new()
+    steps: list[tuple[int, int]] = []
+    assert store.keys_rotate(progress=lambda done, total: steps.append((done, total))) == 120
+    assert steps == [(50, 120), (100, 120), (120, 120)]
+    assert key_ids(store) == {new}
+    for number, profile in enumerate(profiles):
+        found = store.get(profile.key)
+        assert found is not None
+        assert found.secrets["password"].reveal() == f"secret {number}"
+    assert [row.revision for row in store.profiles()] == revisions, "open sessions need not be closed"
+    assert store.keys_rotate() == 0
+
+
+def test_the_rotation_is_audited(store: Store, anna: Profile, save) -> None:
+    save(store, anna, password="x")
+    new = store.keys_new()
+    store.keys_rotate(by="Marta")
+    row = store.audit(limit=1)[0]
+    assert (row.action, row.by, row.key, dict(row.detail)) == ("keys-rotated", "Marta", None, {"key": new})
+
+
+def test_an_interrupted_rotation_is_taken_up_again(store: Store, save) -> None:
+    profiles = fill(store, save, 60)
+    [old] = key_ids(store)
+    new = store.keys_new()
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.keys_rotate(progress=stop)
+    assert key_ids(store) == {old, new}
+    for profile in profiles:
+        assert store.get(profile.key) is not None
+    assert store.keys_rotate() == 10
+    assert key_ids(store) == {new}
+
+
+def test_a_process_with_the_old_key_reads_its_source_again(open_store, anna: Profile, save) -> None:
+    mine, running = open_store(), open_store()
+    save(running, anna, password="x")
+    assert running.get(anna.key) is not None
+    mine.keys_new()
+    mine.keys_rotate()
+    found = running.get(anna.key)
+    assert found is not None
+    assert found.secrets["password"].reveal() == "x"
+    save(running, anna, password="y")
+    assert len(key_ids(running)) == 1
+
+
+def test_processes_that_write_meanwhile_leave_nothing_unreadable(
+    store: Store, save, database_url: str
+) -> None:
+    fill(store, save, 60)
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUSY, database_url, f"other-{number}"], stdout=subprocess.PIPE, text=True
+        )
+        for number in range(2)
+    ]
+    try:
+        for each in others:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "ready\n"
+        for _ in range(2):
+            new = store.keys_new()
+            store.keys_rotate()
+            time.sleep(0.1)
+        stop(store)
+        ended = [each.communicate(timeout=30)[0] for each in others]
+    finally:
+        for each in others:
+            each.kill()
+            each.wait()
+    assert [each.returncode for each in others] == [0, 0]
+    assert all(int(count) > 0 for count in ended)
+    # The old keys are taken away: everything there is must be under the new one.
+    key_file().write_text(key_file().read_text().splitlines()[0])
+    with Store.open(database_url) as opened:
+        assert key_ids(opened) == {new}
+        rows = opened.profiles()
+        assert len(rows) > 60
+        for row in rows:
+            assert opened.get(row.key) is not None
+
+
+def stop(store: Store) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from recapito.limits import Limits
+
+    store.lower_limit("stop", datetime.now(UTC) + timedelta(hours=1), Limits(concurrency=1))
+
+
+def test_a_store_without_secrets_rotates_too(store: Store, anna: Profile, save) -> None:
+    new = store.keys_new()
+    assert store.keys_rotate() == 0
+    save(store, anna, password="x")
+    assert key_ids(store) == {new}
+
+
+def test_profiles_with_a_lost_key_can_be_removed_and_the_rest_rotated(
+    store: Store, anna: Profile, save, database_url: str
+) -> None:
+    save(store, anna, password="x")
+    key_file().unlink()
+    with Store.create(database_url) as opened:
+        opened.remove(anna.key, by="x")
+        new = opened.keys_new()
+        assert opened.keys_rotate() == 0
+        save(opened, anna, password="y")
+        assert key_ids(opened) == {new}
