@@ -227,7 +227,7 @@ MOUNTS = """\
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/home/a.db", "ext4"),
+        ("/var/a.db", "ext4"),
         ("/srv/a.db", "nfs4"),
         ("/srv/local disk/a.db", "xfs"),
         ("/mnt/share/x/a.db", "cifs"),
@@ -289,7 +289,7 @@ def test_an_idle_connection_that_died_is_replaced_unseen(
     ("state", "code"),
     [
         ("53100", "STORE-FULL"),
-        ("53300", "STORE-LOCKED"),
+        ("53300", "STORE-UNREACHABLE"),
         ("25006", "STORE-READONLY"),
         ("40001", "STORE-LOCKED"),
         ("57P01", "STORE-UNREACHABLE"),

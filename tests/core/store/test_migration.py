@@ -1,6 +1,7 @@
 """How the tables come into being, and grow with new versions."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import inspect, text
 from recapito.errors import Misconfigured
 from recapito.store import Store, migration, schema
 from recapito.store.database import Database
-from recapito.store.files import prepare_file
+from recapito.store.files import find_file, use_wal
 from recapito.store.where import locate
 
 #: Opens the store that the argument names, saves once, and says whether Alembic was loaded.
@@ -29,7 +30,8 @@ def at(url: str, revision: str) -> Database:
     """A database with the tables of an older revision, as Alembic makes them."""
     where = locate(url)
     if where.is_sqlite:
-        prepare_file(where, create=True)
+        find_file(where, create=True)
+        use_wal(where)
     database = Database(where)
     migration.upgrade(database, revision)
     return database
@@ -185,11 +187,13 @@ def test_a_failed_upgrade_changes_nothing(database_url: str) -> None:
 def test_a_database_without_our_tables_is_not_a_store(database_url: str, home: Path) -> None:
     where = locate(database_url)
     if where.path:
-        sqlite3.connect(where.path).close()
-        where.path.touch()
+        with closing(sqlite3.connect(where.path)) as connection:
+            connection.execute("create table invoices (id integer)")
+        before = where.path.read_bytes()
     with pytest.raises(Misconfigured) as caught:
         Store.open(database_url)
     assert caught.value.problem.code == "STORE-MISSING"
+    assert not where.path or where.path.read_bytes() == before, "a host's file is not even switched to WAL"
 
 
 @pytest.mark.postgres

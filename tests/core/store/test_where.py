@@ -25,6 +25,14 @@ def test_without_any_store_the_variable_is_named_and_nothing_is_made(home: Path)
     assert not home.exists()
 
 
+def test_asking_where_things_lie_loads_no_database(in_processes) -> None:
+    script = (
+        "import sys; from recapito.store import keys; from recapito.store.location import key_file\n"
+        "print(sorted({'sqlalchemy', 'alembic', 'psycopg', 'cryptography'} & sys.modules.keys()))"
+    )
+    assert in_processes(script, ()) == ["[]\n"]
+
+
 def test_the_users_own_store_is_found_once_it_was_made(home: Path) -> None:
     with Store.create() as made, Store.open() as found:
         assert made.id == found.id
@@ -95,6 +103,10 @@ def test_a_password_in_the_url_is_not_shown() -> None:
     assert where.schema == "posta"
     assert "pl4nted" not in repr(where)
     assert "schema" not in where.url.query
+    other = locate("postgresql://anna@db/erp?password=pl4nted&sslpassword=pl4nted&host=/run/pg")
+    assert "pl4nted" not in repr(other)
+    assert "run" in other.shown
+    assert other.url.query["password"] == "pl4nted"
 
 
 def test_opening_makes_no_file(home: Path, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ _QUIET = 1.0
 _KEPT = 10_000
 #: Seconds between two tries to write outcomes that a database did not take.
 _RETRY = 1.0
+#: Seconds that an ending process gives all its journals together.
+_EXIT = 5.0
 #: Rows deleted in one transaction.
 _PRUNED = 500
 
@@ -73,7 +75,6 @@ class Journal:
         self._rows: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._idle = False
-        self._fault: Misconfigured | None = None
         self._retry_at = 0.0
 
     def intend(self, entry: JournalEntry) -> "Future[None]":
@@ -280,8 +281,9 @@ _all: "weakref.WeakSet[Journal]" = weakref.WeakSet()
 
 
 def _at_exit() -> None:
+    until = monotonic() + _EXIT
     for journal in tuple(_all):
-        journal.close()
+        journal.close(max(0.0, until - monotonic()))
 
 
 atexit.register(_at_exit)

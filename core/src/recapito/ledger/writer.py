@@ -19,7 +19,6 @@ class GroupWriter:
 
     def __init__(self, database: "Database") -> None:
         self._connection = database.dedicate()
-        self._begin = "begin immediate" if database.where.is_sqlite else "begin"
         table, mark = database.table("recapito_journal"), "?" if database.where.is_sqlite else "%s"
         marks = ",".join([mark] * len(_COLUMNS))
         # A group may be written twice where its server went away: the second time changes nothing.
@@ -34,7 +33,7 @@ class GroupWriter:
         """Commit all of them. Raises Misconfigured (STORE-…), and then none is written."""
         with self._connection as connection:
             if self._is_sqlite:
-                connection.execute(self._begin)
+                connection.execute("begin immediate")
                 _each(connection, self._insert, intents)
                 _each(connection, self._update, outcomes)
                 connection.execute("commit")

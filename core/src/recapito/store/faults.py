@@ -27,7 +27,7 @@ _SQLITE = {
 # By the beginning of SQLSTATE; the longest that fits decides.
 _POSTGRES = {
     "53100": "STORE-FULL",
-    "53": "STORE-LOCKED",
+    "53": "STORE-UNREACHABLE",
     "25006": "STORE-READONLY",
     "42501": "STORE-READONLY",
     "55P03": "STORE-LOCKED",

@@ -12,7 +12,7 @@ from recapito.store.faults import explained
 from recapito.store.location import data_folder
 from recapito.store.where import Where
 
-__all__ = ["file_system_in", "make_private_folder", "prepare_file"]
+__all__ = ["file_system_in", "find_file", "make_private_folder", "use_wal"]
 
 # SQLite's write-ahead log needs memory shared by all who use it, which no network file system gives.
 _NETWORK = (
@@ -30,8 +30,8 @@ _NETWORK = (
 )
 
 
-def prepare_file(where: Where, *, create: bool) -> None:
-    """Have a file in WAL mode at ``where``, made with mode 0600 if asked; Misconfigured (STORE-…) otherwise."""
+def find_file(where: Where, *, create: bool) -> None:
+    """Have a file at ``where``, made with mode 0600 if asked; Misconfigured (STORE-…) otherwise."""
     assert where.path is not None
     if create:
         _make(where.path)
@@ -40,7 +40,6 @@ def prepare_file(where: Where, *, create: bool) -> None:
             raise _no_folder(where.path.parent, "There is no such folder.")
         raise Misconfigured(problem("STORE-MISSING", database=where.shown))
     _refuse_network(where)
-    _switch_to_wal(where)
 
 
 def make_private_folder(folder: Path) -> None:
@@ -62,7 +61,8 @@ def _make(path: Path) -> None:
         raise _no_folder(path.parent, exc.strerror or str(exc)) from exc
 
 
-def _switch_to_wal(where: Where) -> None:
+def use_wal(where: Where) -> None:
+    """Have the file in WAL mode, which it keeps. Raises Misconfigured (STORE-NO-WAL) where it cannot be had."""
     fault = None
     try:
         connection = driver.connect(where)

@@ -10,6 +10,7 @@ from sqlalchemy import insert, text
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured
 from recapito.store import schema
+from recapito.store.files import use_wal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -41,11 +42,13 @@ def ready(database: "Database", *, create_it: bool, upgrade_it: bool = False) ->
     A SQLite file that holds nothing but our tables is ours: it is upgraded when it is opened.
     """
     found = database.read(lambda connection: revision(connection, database))
+    if found is None and not create_it:
+        raise Misconfigured(problem("STORE-MISSING", database=database.where.shown))
+    if database.where.is_sqlite:
+        use_wal(database.where)  # only now: somebody else's file is left as it is
     if found == schema.HEAD:
         return
     if found is None:
-        if not create_it:
-            raise Misconfigured(problem("STORE-MISSING", database=database.where.shown))
         create(database)
     elif found not in schema.REVISIONS:
         raise _misfit("STORE-NEWER", database, found)

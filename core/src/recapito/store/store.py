@@ -15,7 +15,7 @@ from recapito.store import audit, company, lowered, memory, migration, profiles,
 from recapito.store.audit import AuditRow
 from recapito.store.box import Box
 from recapito.store.database import Database
-from recapito.store.files import prepare_file
+from recapito.store.files import find_file
 from recapito.store.keys import Keyring, KeySource, NewKey, key_source, keys_new
 from recapito.store.profiles import ProfileRow, Save
 from recapito.store.sealed import SecretTable
@@ -81,7 +81,7 @@ class Store:
     ) -> Self:
         where = locate(url, in_schema, create=create)
         if where.is_sqlite:
-            prepare_file(where, create=create)
+            find_file(where, create=create)
         database = Database(where)
         try:
             migration.ready(database, create_it=create, upgrade_it=upgrade)

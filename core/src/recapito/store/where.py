@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ PATIENCE = 5.0
 class Where:
     """One database. ``path`` is set for SQLite only, ``schema`` for PostgreSQL where one was asked for."""
 
-    url: "URL"
+    url: "URL" = field(repr=False)
     #: The URL without its password: safe to show.
     shown: str
     path: Path | None = None
@@ -53,7 +53,9 @@ def locate(url: str | None = None, schema: str | None = None, *, create: bool = 
     patience = _patience(wanted[1])
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, patience)
-    shown = parsed.render_as_string(hide_password=True)
+    # libpq takes passwords there too: password=, sslpassword=.
+    secret = [name for name in parsed.query if "password" in name.lower()]
+    shown = parsed.difference_update_query(secret).render_as_string(hide_password=True)
     if schema is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", schema):
         raise _bad("a schema is named with letters, digits and underscores")
     return Where(parsed, shown + (f" ({schema})" if schema else ""), None, schema, patience)
