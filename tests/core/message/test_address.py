@@ -50,6 +50,8 @@ NONE = {
     "Anna <a@example.it> x": "ADDR-SYNTAX",
     '""@example.it': "ADDR-SYNTAX",
     '"a"b@example.it': "ADDR-SYNTAX",
+    # Some servers decode an encoded word there, and deliver to what it hides.
+    "=?utf-8?q?evil=40y.it=3E?=@example.it": "ADDR-SYNTAX",
     '"a@example.it': "ADDR-SYNTAX",
     "a\u200bb@example.it": "ADDR-SYNTAX",
     "a\u00a0b@example.it": "ADDR-SYNTAX",

@@ -163,7 +163,7 @@ def write_and_close(descriptor: int) -> None:
 
 def pipe() -> Any:
     reading, writing = os.pipe()
-    threading.Thread(target=write_and_close, args=(writing,)).start()
+    threading.Thread(target=write_and_close, args=(writing,), daemon=True).start()
     return os.fdopen(reading, "rb")
 
 
@@ -204,12 +204,12 @@ def test_a_named_pipe_is_read_to_its_end(send: Any, tmp_path: Path) -> None:
     os.mkfifo(fifo)
     # A reader first, since a pipe opens for writing only when there is one.
     waiting = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    thread = threading.Thread(target=write_and_close, args=(os.open(fifo, os.O_WRONLY),))
+    thread = threading.Thread(target=write_and_close, args=(os.open(fifo, os.O_WRONLY),), daemon=True)
     thread.start()
     try:
         arrived = send(Message(to=["a@x.it"], attachments=[fifo]))
     finally:
-        thread.join()
+        thread.join(10)
         os.close(waiting)
     assert octets(arrived) == DATA
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from recapito.invalid import decoded_words
 from recapito.message import Message
 from recapito.profile import Profile
 
@@ -64,6 +65,13 @@ def test_a_name_arrives_right(send: Any, name: str) -> None:
     assert (first.display_name, first.addr_spec) == (name, "a@x.it")
     assert (second.display_name, second.addr_spec) == ("", "b@x.it")
     assert longest_line(arrived) <= 78
+
+
+def test_a_long_text_is_cut_between_its_words(send: Any) -> None:
+    arrived = send(Message(to=["a@x.it"], subject="perché così " * 20 + "."))
+    words = arrived.head.partition(b"Subject:")[2].partition(b"\r\nDate:")[0].split()
+    assert len(words) > 3
+    assert all(decoded_words(word.decode()).endswith((" ", ".")) for word in words)
 
 
 def test_from_is_the_profiles_address_and_name(send: Any) -> None:

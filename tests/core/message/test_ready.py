@@ -123,9 +123,14 @@ def test_finished_bytes_get_no_reply_to(send: Any) -> None:
 
 @both
 def test_ids_and_date_that_are_well_formed_are_kept(send: Any, form: Any) -> None:
-    message = ready(Message_ID="<CAF=x.1@altrove.example>", Date="Tue, 03 Feb 2026 04:05:06 +0100")
+    message = ready(
+        References="<a=?b?=@c>",
+        Message_ID="<CAF=?x?=.1@altrove.example>",
+        Date="Tue, 03 Feb 2026 04:05:06 +0100",
+    )
     arrived = send(form(message))
-    assert arrived.message["Message-ID"] == arrived.rendered.message_id == "<CAF=x.1@altrove.example>"
+    assert arrived.message["Message-ID"] == arrived.rendered.message_id == "<CAF=?x?=.1@altrove.example>"
+    assert arrived.message["References"] == "<a=?b?=@c>"
     assert arrived.message["Date"] == "Tue, 03 Feb 2026 04:05:06 +0100"
 
 
@@ -146,6 +151,8 @@ def test_an_ill_formed_id_is_replaced(send: Any, value: str) -> None:
         "boh",
         "2026-02-03",
         "Tue, 31 Feb 2026 04:05:06 +0100",
+        "3 Feb 2026 04:05:61 +0100",
+        "3 Feb 0026 04:05 +0100",
         "Tue, 03 Feb 2026 25:05:06 +0100",
         "03/02/2026",
     ],

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.errors import InvalidHeaderDefect, NonPrintableDefect
 from email.headerregistry import BaseHeader
 
@@ -28,6 +28,7 @@ __all__ = ["HeaderField", "ReadyHeader", "prepare", "read_value"]
 
 _IDENTITY = frozenset({"date", "message-id"})
 _BCC = frozenset({"bcc", "resent-bcc"})
+_IDS = frozenset({"message-id", "resent-message-id", "in-reply-to", "references", "content-id"})
 #: What may stand there once (RFC 5322 §3.6); of a second Date or Message-ID only the first well-formed one stays.
 _ONCE = frozenset({"from", "sender", "reply-to", "to", "cc", "subject"})
 
@@ -83,7 +84,9 @@ def read_value(name: str, value: object) -> HeaderField:
         ):
             # The parser went on with a part of it: nobody knows which of the addresses was meant.
             raise invalid("ADDR-SYNTAX", field=name, address=shown(str(value)))
-        return HeaderField(name, str(value).replace("\t", " "), encoded=False).checked()
+        # Ids are never encoded, whatever they look like.
+        encoded = name.lower() in _IDS
+        return HeaderField(name, str(value).replace("\t", " "), encoded).checked()
     text = value if isinstance(value, str) else str(getattr(value, "encode", value.__str__)())
     if not text.isascii():  # bytes of a parsed message, kept as surrogates
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
@@ -158,13 +161,12 @@ def _identified(fields: Sequence[HeaderField], sender: Address) -> tuple[list[He
     """``fields`` with one Date and one Message-ID: the first well-formed one, or a new one."""
     dates = [field for field in fields if field.key == "date" and is_date(field.text)]
     ids = [field for field in fields if field.key == "message-id" and is_message_id(field.text)]
-    date = dates[0] if dates else HeaderField("Date", date_text(None))
-    identifier = ids[0] if ids else HeaderField("Message-ID", new_message_id(sender.domain))
-    if identifier.lines is None:
-        identifier = replace(identifier, lines=f"Message-ID: {identifier.text}\r\n")
     # A good one stays in its place, so that a finished message leaves octet by octet as it was handed over.
-    place = {id(each): each for each in dates[:1]} | {id(each): identifier for each in ids[:1]}
-    rest = [
-        place.get(id(field), field) for field in fields if id(field) in place or field.key not in _IDENTITY
-    ]
-    return [*rest, *([] if dates else [date]), *([] if ids else [identifier])], identifier.text
+    good = [*dates[:1], *ids[:1]]
+    kept = [field for field in fields if field.key not in _IDENTITY or any(field is each for each in good)]
+    if not dates:
+        kept.append(HeaderField("Date", date_text(None)))
+    message_id = ids[0].text if ids else new_message_id(sender.domain)
+    if not ids:
+        kept.append(HeaderField("Message-ID", message_id))
+    return kept, message_id

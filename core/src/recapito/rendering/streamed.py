@@ -1,7 +1,6 @@
 """Rendered content: segments in order, sizes known, files read as they are sent."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from email import policy
 
 from recapito.address import parse_address_list
 from recapito.content import Part
@@ -133,5 +132,7 @@ def _readable(name: str, value: str) -> str:
         except InvalidMessage:
             return decoded_words(value)
     if lower.startswith("content-"):
+        from email import policy
+
         return str(policy.default.header_factory(name, value))
     return decoded_words(value)
