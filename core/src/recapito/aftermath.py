@@ -15,6 +15,7 @@ from recapito.profile import Profile
 from recapito.receipt import Receipt
 from recapito.redaction import fingerprint
 from recapito.resolver import NOTHING
+from recapito.route import mailbox_of
 
 if TYPE_CHECKING:
     from recapito.engine import Engine
@@ -95,16 +96,14 @@ class Aftermath:
 
     def _sharing(self, store: "Store") -> Iterator[Profile]:
         """This profile, and those that sign in to the same mailbox in the same way."""
-        info, mine = self._route.info, self._route.profile
+        mine = self._route.profile
+        offered = self._engine.plugins.info(mine.transport)
         yield mine
         for row in store.profiles():
-            profile = row.profile
-            if (
-                profile.key != mine.key
-                and profile.transport == info.name
-                and info.mailbox(profile) == self._route.mailbox
-            ):
-                yield profile
+            if row.key == mine.key or row.profile.transport != mine.transport:
+                continue
+            if mailbox_of(offered, row.profile) == self._route.mailbox:
+                yield row.profile
 
 
 def _problems(receipt: Receipt) -> list[Problem]:
@@ -117,10 +116,9 @@ def _problems(receipt: Receipt) -> list[Problem]:
 
 
 def _slows_down(problem: Problem) -> bool:
-    """Whether the server means the mailbox, not this recipient (greylisting names a time too)."""
-    if problem.outcome is not Outcome.NOT_SENT or problem.retry_at is None:
-        return False
-    return problem.scope is not Scope.MESSAGE or problem.code.startswith(("SLOW-DOWN", "LIMIT-"))
+    """Whether the server means the mailbox, not this message (greylisting names a time too)."""
+    later = problem.outcome is Outcome.NOT_SENT and problem.retry_at is not None
+    return later and problem.scope is not Scope.MESSAGE
 
 
 def _log(receipt: Receipt) -> None:

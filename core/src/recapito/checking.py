@@ -106,9 +106,12 @@ class Checking:
             raise NotSent(problem("LIMIT-WAIT", mailbox=mailbox, retry_at=exc.retry_at)) from None
 
     async def _conclude(self, resolved: "Resolved", seen: list[CheckStep]) -> None:
-        """Let a profile run again that its own failure had paused; a person's pause is a person's to end."""
+        """Let a profile run again that its own failure had paused; a person's pause is a person's to end.
+
+        A draft has no state: it is never paused.
+        """
         store = self._engine.store
-        if store is None or self._trial.draft is not None or resolved.paused_by != MAILER:
+        if store is None or resolved.paused_by != MAILER:
             return
         signed_in = any(step.name == "sign-in" and not step.problem and not step.skipped for step in seen)
         if signed_in and not any(step.problem and step.problem.pauses for step in seen):

@@ -1,17 +1,18 @@
 """Takes one message to a session of the pool, and comes back with a receipt, whatever happened."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from recapito.catalogue import problem
-from recapito.content import Content
 from recapito.envelope import Envelope
 from recapito.errors import DeliveryError, NotSent, RecapitoError, UnknownOutcome
 from recapito.outcome import Outcome
 from recapito.pool import Lease, Pool, Wanted
 from recapito.problem import Problem
 from recapito.receipt import Receipt
+from recapito.rendering import Rendered
 from recapito.route import Route
 
 __all__ = ["Carried", "Courier", "crashed", "failed"]
@@ -30,10 +31,9 @@ def failed(envelope: Envelope, exc: DeliveryError) -> Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What became of a message: ``tried`` where a session was asked to take it, ``error`` what covers them all."""
+    """What became of a message; ``error`` is what covers all its recipients."""
 
     receipt: Receipt
-    tried: bool = True
     error: DeliveryError | None = None
 
 
@@ -44,11 +44,14 @@ class Courier:
         self._pool = pool
         self._open_within = open_within
 
-    async def carry(self, route: Route, envelope: Envelope, content: Content, *, deadline: float) -> Carried:
+    async def carry(
+        self, route: Route, rendered: Rendered, *, deadline: float, begins: Callable[[], None]
+    ) -> Carried:
         """What became of the message, by ``deadline`` on the loop's clock.
 
-        Raises only what is no outcome: InvalidMessage and Misconfigured from the transport, and cancellation.
-        A session that proves dead before the content is replaced once.
+        ``begins`` is called before a session is asked to take it. Raises only what is no outcome: InvalidMessage
+        and Misconfigured from the transport, and cancellation. A session that proves dead before the content is
+        replaced once.
         """
         wanted = Wanted(
             route.found,
@@ -56,19 +59,19 @@ class Courier:
             partial(route.transport.open, route.profile, route.context),
             route.limits.concurrency,
         )
-        tried = False
         try:
             lease = await self._take(route, wanted, deadline)
-            tried, reused = True, lease.reused
+            begins()
+            reused = lease.reused
             try:
-                return Carried(await self._deliver(route, lease, envelope, content, deadline))
+                return Carried(await self._deliver(route, lease, rendered, deadline))
             except NotSent as exc:
                 if not (reused and self._was_dead(lease, exc, deadline)):
                     raise
             lease = await self._take(route, wanted, deadline, fresh=True)
-            return Carried(await self._deliver(route, lease, envelope, content, deadline))
+            return Carried(await self._deliver(route, lease, rendered, deadline))
         except DeliveryError as exc:
-            return Carried(failed(envelope, exc), tried, exc)
+            return Carried(failed(rendered.envelope, exc), exc)
 
     def _was_dead(self, lease: Lease, exc: NotSent, deadline: float) -> bool:
         """An idle line that had ended unseen. A server that answers is alive, and obeyed."""
@@ -99,13 +102,11 @@ class Courier:
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - a plugin's fault has an outcome like any failure
             raise NotSent(crashed(route, exc, Outcome.NOT_SENT)) from exc.with_traceback(None)
 
-    async def _deliver(
-        self, route: Route, lease: Lease, envelope: Envelope, content: Content, deadline: float
-    ) -> Receipt:
+    async def _deliver(self, route: Route, lease: Lease, rendered: Rendered, deadline: float) -> Receipt:
         broken = True
         try:
             async with asyncio.timeout_at(deadline + _GRACE):
-                receipt = await lease.session.deliver(envelope, content, deadline=deadline)
+                receipt = await lease.session.deliver(rendered.envelope, rendered.content, deadline=deadline)
             broken = False
         except RecapitoError:
             broken = False  # the session says itself whether it can go on

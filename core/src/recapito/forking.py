@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Iterable
 from typing import Protocol
 
+from recapito.transport import Abandoning
+
 __all__ = ["abandon", "close_quietly", "forget_in_children"]
 
 
@@ -33,10 +35,8 @@ def abandon(engine: object, sessions: Iterable[object]) -> None:
     """Keep ``engine`` from being finalised, and close its sessions' descriptors without a word."""
     _abandoned.append(engine)
     for session in sessions:
-        # No part of the contract: a session that has it closes its descriptor, on whatever loop it lives.
-        leave = getattr(session, "abandon", None)
-        if callable(leave):
-            leave()
+        if isinstance(session, Abandoning):
+            session.abandon()
 
 
 def close_quietly(descriptors: Iterable[int]) -> None:

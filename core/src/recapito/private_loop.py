@@ -1,7 +1,6 @@
 """An event loop of our own, in a thread of its own, for callers that have none."""
 
 import asyncio
-import contextvars
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
@@ -41,7 +40,7 @@ class PrivateLoop:
     def call(self, function: Callable[..., object], *args: object) -> bool:
         """Have the loop call ``function(*args)`` soon, in the caller's context; False once it has ended."""
         try:
-            self._loop.call_soon_threadsafe(function, *args, context=contextvars.copy_context())
+            self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
             return False
         return True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recapito.catalogue import Catalogue, Provider
     from recapito.plugins import Plugins
 
-__all__ = ["Route", "Routes"]
+__all__ = ["Route", "Routes", "mailbox_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +80,24 @@ class Routes:
         return self._made(found)
 
     def _made(self, found: Found) -> Route:
-        profile = found.profile
-        info = self._plugins.info(profile.transport).for_profile(profile)
-        validated, wrong = settings.validate(info.settings, profile.settings, found.secrets)
+        offered, profile = self._plugins.info(found.profile.transport), found.profile
+        validated, wrong = settings.validate(offered.settings, profile.settings, found.secrets)
         if validated is None:
             listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
             raise Misconfigured(problem("SETTINGS-INVALID", profile=str(profile.key), fields=listed), wrong)
+        profile = _completed(offered, profile.with_(settings=validated.settings))
+        info = offered.for_profile(profile)
         provider = self._provider(info, profile)
         limits = info.limits.lowered_by(provider.limits_for(profile.sender)) if provider else info.limits
         limits = limits.lowered_by(profile.limits)
         # The transport is given the limits that hold in the end: it splits by them what has many recipients.
-        completed = settings.completed(info.settings, validated.settings)
-        mine = profile.with_(settings=completed, limits=limits)
-        own = Found(mine, validated.secrets, found.revision)
+        own = Found(profile.with_(limits=limits), validated.secrets, found.revision)
         return Route(
             own,
             info,
             self._plugins.transport(info.name),
             self._context(own, self._plugins.catalogue),
-            info.mailbox(own.profile),
+            info.mailbox(profile),
             limits,
             provider,
         )
@@ -107,6 +106,16 @@ class Routes:
         """By the server alone: a relay of one's own, or a transport without one, has not its domain's limits."""
         host = info.host(profile)
         return self._plugins.catalogue.for_host(host) if host else None
+
+
+def mailbox_of(offered: TransportInfo, profile: Profile) -> str:
+    """The mailbox of a profile as a source has it."""
+    completed = _completed(offered, profile)
+    return offered.for_profile(completed).mailbox(completed)
+
+
+def _completed(offered: TransportInfo, profile: Profile) -> Profile:
+    return profile.with_(settings=settings.completed(offered.settings, profile.settings))
 
 
 def _same(mine: Found, asked: Found) -> bool:

@@ -70,10 +70,10 @@ class Sending:
     error: DeliveryError | None = None
     #: The journal's entry, once its intent is written or about to be.
     entry: str | None = None
-    #: Whether it was handed to the courier: content may be on its way.
-    handed_over: bool = False
-    #: Whether a session was asked to take it: then it counts.
-    counts: bool = False
+    #: Whether a server, or the way to it, was about to be met.
+    attempted: bool = False
+    #: Whether a session was asked to take it: then it counts, and content may be on its way.
+    begun: bool = False
 
     def __post_init__(self) -> None:
         self.started = self.engine.loop.time()
@@ -134,7 +134,7 @@ class Sending:
         try:
             return await self._carry(route, rendered, clock)
         finally:
-            permit.end(counted=self.counts)
+            permit.end(counted=self.begun)
 
     async def _carry(self, route: "Route", rendered: Rendered, clock: asyncio.Timeout | None) -> Receipt:
         engine = self.engine
@@ -144,10 +144,13 @@ class Sending:
             await self._intend(route, rendered, deadline)
         if clock is not None:
             clock.reschedule(None)  # from here on the session is asked first, and answers by the deadline
-        self.handed_over = self.counts = True
-        carried = await engine.courier.carry(route, rendered.envelope, rendered.content, deadline=deadline)
-        self.counts, self.error = carried.tried, carried.error
+        self.attempted = True
+        carried = await engine.courier.carry(route, rendered, deadline=deadline, begins=self._begins)
+        self.error = carried.error
         return carried.receipt
+
+    def _begins(self) -> None:
+        self.begun = True
 
     async def _prepared(self, route: "Route", message: AnyMessage) -> AnyMessage:
         try:
@@ -190,7 +193,8 @@ class Sending:
         """Write what is about to be tried, and wait until that cannot be lost: a crash then leaves *unknown*."""
         assert self.engine.journal is not None
         self.entry = uuid.uuid4().hex
-        await asyncio.wrap_future(self.engine.journal.intend(self._journal_entry(route, rendered, deadline)))
+        intent = self.engine.journal.intend(self._journal_entry(route, rendered, deadline))
+        await _committed(intent, self.engine.loop)
 
     def _journal_entry(self, route: "Route", rendered: Rendered, deadline: float) -> "JournalEntry":
         from recapito.ledger.journal import JournalEntry
@@ -216,12 +220,12 @@ class Sending:
             return receipt
         aftermath = Aftermath(self.engine, self.route, self.call_hook)
         if self.ends is None:
-            await aftermath.follow(receipt, attempted=self.handed_over)
+            await aftermath.follow(receipt, attempted=self.attempted)
             return receipt
         late = max(self.ends, self.engine.loop.time()) + _HOOKS_GRACE
         try:
             async with asyncio.timeout_at(late):
-                await aftermath.follow(receipt, attempted=self.handed_over)
+                await aftermath.follow(receipt, attempted=self.attempted)
         except TimeoutError:
             log.warning("%s: hooks were still at work when the time was over", self.order.key)
         return receipt
@@ -244,7 +248,7 @@ class Sending:
         """Cancelled, or ended by what is no outcome: the journal must not keep an intent for ever."""
         if self.entry is None:
             return
-        if not self.handed_over:
+        if not self.begun:
             error: DeliveryError = NotSent(problem("SEND-CANCELLED"))
         elif isinstance(exc, InvalidMessage):
             error = Refused(exc.problem)

@@ -17,7 +17,7 @@ from typing import Any, Self
 import pytest
 
 from recapito import AsyncMailer, Mailer, Message
-from recapito.testing import SmtpServer
+from recapito.testing import MemoryTransport, SmtpServer, memory_info
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -135,6 +135,35 @@ def test_a_child_holds_no_descriptor_of_the_parents_line(
             mailer.send("anna", message)
     assert held == [1]
     assert server.connections == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not list descriptors")
+def test_a_session_that_cannot_be_abandoned_is_closed_by_the_loop_that_watched_it(
+    told_session: Any, found_for: Any, message: Message
+) -> None:
+    import asyncio
+
+    class Line(told_session):  # type: ignore[misc]
+        async def close(self) -> None:
+            self.writer.close()
+            await self.writer.wait_closed()
+
+    class Transport(MemoryTransport):
+        async def open(self, profile: object, context: object) -> Any:
+            line = Line()
+            line.reader, line.writer = await asyncio.open_connection(running.host, running.port)
+            return line
+
+    running: SmtpServer
+
+    def work() -> None:
+        assert lines_to(running) == 0
+
+    mailer = Mailer({"anna": found_for("anna")}, transports=[memory_info(Transport())])
+    with SmtpServer(tls="plain") as running, mailer:
+        mailer.send("anna", message)
+        assert lines_to(running) == 1
+        assert in_child(work) == 0
 
 
 def test_not_a_byte_of_the_child_reaches_the_parents_peer(

@@ -63,6 +63,21 @@ def test_with_mailer_they_run_in_the_callers_thread(
     assert [call[1] for call in host.calls[2:]] == [worker, worker]
 
 
+def test_work_on_the_loop_sees_the_callers_context(anna: Profile, message: Message) -> None:
+    seen: list[str] = []
+
+    class Transport(MemoryTransport):
+        async def open(self, profile: Any, context: Any) -> Any:
+            seen.append(request.get())
+            seen.append(await context.in_thread(request.get))
+            return await super().open(profile, context)
+
+    request.set("request 8")
+    with Mailer({"anna": anna}, transports=[memory_info(Transport())]) as mailer:
+        mailer.send("anna", message)
+    assert seen == ["request 8", "request 8"]
+
+
 @pytest.mark.anyio
 async def test_with_async_mailer_they_run_in_one_worker_that_sees_the_context(
     host: Host, memory: MemoryTransport, anna: Profile, message: Message

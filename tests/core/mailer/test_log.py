@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from recapito import Held, Mailer, Message, Profile, Secrets
+from recapito import Held, Mailer, Message, NotSent, Profile, Secrets
 from recapito.context import ProfileContext, TlsContexts
 from recapito.redaction import fingerprint, redact
 from recapito.secret import Secret
@@ -110,6 +110,24 @@ def test_nothing_secret_is_logged_when_a_plugin_explodes(
     assert SECRET not in records(caplog)
     assert SECRET not in str(receipt)
     assert "could not use **********" in caplog.text
+
+
+def test_an_error_of_a_plugin_brings_none_of_its_frames(found_for: Any, message: Message) -> None:
+    class Exploding(MemoryTransport):
+        async def open(self, profile: Any, context: Any) -> Any:
+            password = context.secrets["password"].reveal()
+            raise OSError(len(password))
+
+    made = Mailer({"anna": found_for("anna", password=SECRET)}, transports=[memory_info(Exploding())])
+    with made as mailer, pytest.raises(NotSent) as caught:
+        mailer.send("anna", message)
+    error: BaseException | None = caught.value
+    while error is not None:
+        trace = error.__traceback__
+        while trace is not None:
+            assert SECRET not in [each for each in trace.tb_frame.f_locals.values() if isinstance(each, str)]
+            trace = trace.tb_next
+        error = error.__cause__ or error.__context__
 
 
 @pytest.mark.anyio

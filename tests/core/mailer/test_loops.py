@@ -78,10 +78,12 @@ def test_a_program_that_forgets_to_close_ends_by_itself() -> None:
     done = run("""
     mailer = Mailer({"anna": anna}, transports=[memory_info(memory)])
     mailer.send("anna", message)
-    import atexit
-    atexit.register(lambda: None)
+    def goodbye(close=memory.sessions[0].close):
+        print("closed")
+        return close()
+    memory.sessions[0].close = goodbye
     """)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,24 @@ async def test_permits_are_given_first_come_first_served() -> None:
     assert order == list(range(10))
 
 
+async def test_a_newcomer_does_not_overtake_the_queue() -> None:
+    permits, limits = Permits(), Limits(concurrency=1)
+    first = await take(permits, limits)
+    order: list[str] = []
+
+    async def send(name: str) -> None:
+        permit = await take(permits, limits)
+        order.append(name)
+        permit.end()
+
+    waiting = asyncio.create_task(send("waiting"))
+    await asyncio.sleep(0)
+    first.end()
+    # The place is free, and the one who waits for it has not run yet.
+    await asyncio.gather(send("newcomer"), waiting)
+    assert order == ["waiting", "newcomer"]
+
+
 async def test_a_window_counts_from_the_end_of_an_attempt() -> None:
     permits, limits = Permits(), Limits(rates=(Rate(1, 0.2),))
     first = await take(permits, limits)

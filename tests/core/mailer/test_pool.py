@@ -103,6 +103,15 @@ async def test_a_session_whose_token_expires_is_not_used(
     assert (await pool.take(anna)).session is opened[1]
 
 
+async def test_a_session_that_ended_while_idle_is_not_lent_again(
+    opened: list[Any], wanted: Any, found_for: Any
+) -> None:
+    pool, anna = Pool(), wanted(found_for("anna"))
+    pool.give(await pool.take(anna))
+    opened[0].usable = False
+    assert (await pool.take(anna)).session is opened[1]
+
+
 async def test_a_session_in_doubt_is_closed_and_not_lent_again(
     opened: list[Any], wanted: Any, found_for: Any
 ) -> None:

@@ -1,7 +1,9 @@
 """What send returns and raises."""
 
+import contextlib
 from collections.abc import Iterator
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 
@@ -216,6 +218,34 @@ def test_a_message_over_the_profiles_limit_never_leaves(memory: MemoryTransport,
         mailer.send("anna", Message(to=["a@example.com"], text="x" * 2000))
     assert caught.value.problem.code == "MSG-TOO-BIG"
     assert memory.sessions == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not list descriptors")
+@pytest.mark.parametrize("how", ["accepted", "lost", "no profile", "refused"])
+def test_files_are_closed_whatever_became_of_the_message(
+    how: str, tmp_path: Path, memory: MemoryTransport, anna: Profile
+) -> None:
+    path = tmp_path / "fattura.pdf"
+    path.write_bytes(b"%PDF-1.7 " * 1000)
+    if how == "lost":
+        memory.lose = "before"
+    if how == "refused":
+        memory.fail_with = error("RCPT-UNKNOWN", Outcome.REFUSED)
+    message = Message(to=["a@example.com"], text="x", attachments=[path])
+    with Mailer({"anna": anna}, transports=[memory_info(memory)]) as mailer:
+        try:
+            mailer.send("bruno" if how == "no profile" else "anna", message, check=False)
+        except NotFound:
+            assert how == "no profile"
+        assert str(path) not in open_files()
+
+
+def open_files() -> set[str]:
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the listing's own is gone by now
+            found.add(str(descriptor.readlink()))
+    return found
 
 
 def test_a_mailer_that_was_closed_says_so(memory: MemoryTransport, anna: Profile, message: Message) -> None:

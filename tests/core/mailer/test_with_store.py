@@ -75,9 +75,8 @@ def server_wants(memory: MemoryTransport, password: str) -> None:
 
 
 def save(store: Store, operator: str, password: str, **rest: Any) -> None:
-    profile = Profile.of(
-        operator, sender=rest.pop("sender", f"{operator}@example.it"), transport="memory", **rest
-    )
+    given = {"sender": f"{operator}@example.it", "transport": "memory"} | rest
+    profile = Profile.of(operator, **given)
     store.save(profile, {"password": Secret(password)}, by="test", action="edited", fields=())
 
 
@@ -108,6 +107,23 @@ def test_the_intent_is_committed_before_any_content_leaves(
     assert [row.outcome for row in seen] == [None]
 
 
+@pytest.mark.anyio
+async def test_nothing_is_sent_while_the_intent_is_not_committed(
+    store: Store, elsewhere: Store, memory: MemoryTransport, message: Message
+) -> None:
+    async with AsyncMailer(store, transports=[memory_info(memory)]) as mailer:
+        await mailer.send("anna", message)
+        with elsewhere.database.dedicate() as connection:
+            connection.execute("begin immediate")  # whoever writes now waits
+            sending = asyncio.create_task(mailer.send("anna", message))
+            for _ in range(20):
+                await asyncio.sleep(0.005)
+                assert len(memory.sent) == 1
+            connection.execute("rollback")
+        await sending
+    assert len(memory.sent) == 2
+
+
 def test_nothing_is_sent_where_the_journal_cannot_be_written(
     mailer: Mailer, store: Store, memory: MemoryTransport, message: Message
 ) -> None:
@@ -133,6 +149,34 @@ async def test_a_cancelled_send_leaves_unknown_in_the_journal(
     assert [row.outcome for row in Journal(store).recent(reference="r")] == [Outcome.UNKNOWN]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(("place", "outcome"), [("open", Outcome.NOT_SENT), ("deliver", Outcome.UNKNOWN)])
+async def test_a_cancelled_transport_that_says_nothing_leaves_what_can_be_said(
+    place: str, outcome: Outcome, store: Store, told_session: Any, message: Message
+) -> None:
+    reached = asyncio.Event()
+
+    class Silent(told_session):  # type: ignore[misc]
+        async def deliver(self, envelope: object, content: object, *, deadline: float) -> Any:
+            reached.set()
+            await asyncio.sleep(3600)
+
+    class Transport(MemoryTransport):
+        async def open(self, profile: object, context: object) -> Any:
+            if place == "open":
+                reached.set()
+                await asyncio.sleep(3600)
+            return Silent()
+
+    async with AsyncMailer(store, transports=[memory_info(Transport())]) as mailer:
+        sending = asyncio.create_task(mailer.send("anna", message, reference="r"))
+        await reached.wait()
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+    assert [row.outcome for row in Journal(store).recent(reference="r")] == [outcome]
+
+
 def test_an_unknown_outcome_is_journalled_as_such(
     mailer: Mailer, store: Store, memory: MemoryTransport, message: Message
 ) -> None:
@@ -151,6 +195,25 @@ def test_an_edit_in_another_process_takes_effect_at_the_next_send(
     mailer.send("anna", message)
     assert [row.envelope.sender for row in memory.sent] == ["anna@example.it", "a.verdi@example.it"]
     assert [session.usable for session in memory.sessions] == [False, True]
+
+
+def test_a_profile_is_read_once_while_nothing_changes(
+    store: Store, url: str, memory: MemoryTransport, message: Message
+) -> None:
+    class Counting(Store):
+        reads = 0
+
+        def get(self, key: ProfileKey) -> Any:
+            Counting.reads += 1
+            return super().get(key)
+
+    with Counting.open(url) as counting, Mailer(counting, transports=[memory_info(memory)]) as mailer:
+        for _ in range(3):
+            mailer.send("anna", message)
+        assert Counting.reads == 1
+        save(store, "bruno", "altra")
+        mailer.send("anna", message)
+        assert Counting.reads == 2
 
 
 def test_a_profile_removed_elsewhere_is_not_found_at_the_next_send(
@@ -186,10 +249,12 @@ def test_a_pause_stops_every_profile_of_the_mailbox(
     mailer: Mailer, store: Store, memory: MemoryTransport, message: Message
 ) -> None:
     save(store, "carla", "giusta", sender="anna@example.it")
+    save(store, "dario", "giusta", sender="anna@example.it", transport="another")
     server_wants(memory, "cambiata")
     with pytest.raises(Held):
         mailer.send("anna", message)
     assert store.state(ProfileKey("", "carla")).paused
+    assert not store.state(ProfileKey("", "dario")).paused, "it signs in another way"
     assert not store.state(ProfileKey("", "bruno")).paused
 
 
@@ -290,6 +355,18 @@ def test_a_check_of_unsaved_values_changes_nothing(
     )
     assert not any(step.problem for step in mailer.check("anna", draft=draft))
     assert store.state(ProfileKey("", "anna")).paused
+
+
+def test_profiles_of_one_mailbox_share_its_limit_across_mailers_of_the_store(
+    mailer: Mailer, store: Store, memory: MemoryTransport, message: Message
+) -> None:
+    from recapito import Rate
+
+    save(store, "anna", "giusta", limits=Limits(rates=(Rate(1, 3600),)))
+    mailer.send("anna", message)
+    with Mailer(store, transports=[memory_info(memory)]) as other:
+        assert other.send("anna", message, check=False).outcome is Outcome.NOT_SENT
+    assert len(memory.sent) == 1
 
 
 def test_slow_down_is_kept_for_other_processes(
