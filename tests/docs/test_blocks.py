@@ -85,14 +85,12 @@ class Scene:
 
     def _sh(self, block: Block) -> None:
         done = self.shell(block.body)
-        assert done.returncode == 0, (
-            f"{block.place} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-        )
+        assert done.returncode == 0, f"{block.place} ended with {done.returncode}:\n{done.stdout}"
 
     def _console(self, block: Block) -> None:
         for command, expected in commands(block.body):
             done = self.shell(command)
-            printed = self.here(done.stdout + done.stderr)
+            printed = self.here(done.stdout)
             assert matches(expected, printed), f"{block.place}: $ {command}\nprints:\n{printed}"
 
     def _toml(self, block: Block) -> None:
@@ -103,8 +101,15 @@ class Scene:
 
     def shell(self, script: str) -> "subprocess.CompletedProcess[str]":
         command = ["bash", "-euo", "pipefail", "-c", self.there(script)]
+        # One stream, as on a terminal.
         return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=50, stdin=subprocess.DEVNULL
+            command,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=50,
         )
 
     def there(self, text: str) -> str:
