@@ -124,6 +124,7 @@ async def test_stripped_starttls_ends_before_any_credential(desk, extensions: tu
         assert error.problem.code == "STARTTLS-MISSING"
         assert isinstance(error, Held)
         assert b"AUTH" not in server.heard
+        assert b"STARTTLS" not in server.heard
 
 
 async def test_refused_starttls_ends_before_any_credential(desk) -> None:

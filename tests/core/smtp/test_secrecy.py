@@ -1,14 +1,16 @@
 """No secret shows: in logs at DEBUG, reprs, and tracebacks with their locals, whatever fails."""
 
 import asyncio
+import logging
 import pickle
 
 import pytest
 
 from recapito.errors import RecapitoError
+from recapito.profile import Found
 from recapito.secret import Secret
-from recapito.smtp import Password, XOAuth2
-from recapito.testing import ScriptServer, SmtpServer
+from recapito.smtp import Password, XOAuth2, open_session
+from recapito.testing import ScriptServer, SmtpServer, TestContext
 from recapito.testing.leaks import Leaks
 from recapito.testing.script import close, drip, flood, polite, say, send, silence
 
@@ -100,3 +102,20 @@ def test_a_password_that_cannot_be_said_is_refused_without_showing_it(password: 
         Password(USER, password)
     leaks.look_at_error("refusing", caught.value)
     assert not any("of a pair" in text or "line in it" in text for _, text in leaks.shown)
+
+
+class Unredacted(TestContext):
+    """A context whose log shows what it is given."""
+
+    @property
+    def log(self):
+        return logging.LoggerAdapter(logging.getLogger("recapito.transport.unredacted"), {})
+
+
+async def test_what_a_server_repeats_while_signing_in_is_not_logged_at_all(desk, caplog) -> None:
+    caplog.set_level(logging.DEBUG)
+    found = Found(desk.profile)
+    with ScriptServer(polite(AUTH=say(f"535 no: {desk.password}"))) as server, pytest.raises(RecapitoError):
+        await open_session(desk.settings(server), desk.sign_in(), desk.profile, Unredacted(found))
+    assert "< 535" in caplog.text
+    assert desk.password not in caplog.text

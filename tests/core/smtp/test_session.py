@@ -116,26 +116,30 @@ async def test_before_the_content_nothing_is_unknown(desk, where: str) -> None:
 
 
 class Waiting(Specimen):
-    """Goes on with its second half when the session has noticed what the server did."""
+    """Goes on, ``after`` a part of it, when the session has noticed what the server did."""
 
     session = None
+    after = 0.5
 
     async def chunks(self):
         async for chunk in super().chunks():
             yield chunk
-            if self.handed > self.size // 2:  # a chunk before this one is on the wire by now
+            if self.handed >= self.size * self.after:  # a chunk before this one is on the wire by now
                 await eventually(lambda: not self.session.usable)
 
 
+@pytest.mark.parametrize("after", [0.5, 1])
 @pytest.mark.parametrize("ending", WITHIN_THE_CONTENT)
-async def test_within_the_content_nothing_is_unknown_and_no_final_dot_is_sent(desk, ending: str) -> None:
+async def test_within_the_content_nothing_is_unknown_and_no_final_dot_is_sent(
+    desk, ending: str, after: float
+) -> None:
     steps = WITHIN_THE_CONTENT[ending]
     script = [say("354 go"), hear_bytes(1000), *(steps if isinstance(steps, list) else [steps])]
     with ScriptServer(polite(DATA=script)) as server:
         async with desk.open(server) as session:
             envelope, content = desk.mail(size=200_000)
             content.__class__ = Waiting
-            content.session = session
+            content.session, content.after = session, after
             with pytest.raises((NotSent, Refused)) as caught:
                 await session.deliver(envelope, content, deadline=1e12)
             if "552" in str(steps):

@@ -133,19 +133,25 @@ class Channel(asyncio.Protocol):
 
     def write(self, data: bytes, *, shown: str | None = None) -> None:
         """Queue ``data``; ``shown`` is what the debug log may see of it (None: nothing)."""
-        if self._failure is not None or self._transport is None:
-            raise self._again()
+        transport = self._writable()
         if self._shows and shown is not None:
             self._log.debug("> %s", shown)
-        self._transport.write(data)
+        transport.write(data)
 
     def write_secret(self, make: Callable[[], bytes], *, shown: str) -> None:
         """Queue the line that ``make`` makes. Only its return value ever holds it: no frame that can wait does."""
-        if self._failure is not None or self._transport is None:
-            raise self._again()
+        transport = self._writable()
         if self._shows:
             self._log.debug("> %s", shown)
-        self._transport.write(make() + b"\r\n")
+        transport.write(make() + b"\r\n")
+
+    def _writable(self) -> asyncio.Transport:
+        if self._transport is None or self._transport.is_closing():
+            # Reset a moment ago: connection_lost is still to come, and what is written now goes nowhere.
+            self.fail(Lost())
+        if self._failure is not None or self._transport is None:
+            raise self._again()
+        return self._transport
 
     def expect(self) -> "asyncio.Future[Reply]":
         """The reply to what was just written, once it comes; one for each command of a group, in order."""
