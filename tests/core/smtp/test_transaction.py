@@ -273,6 +273,16 @@ async def test_notices_are_asked_for_as_rfc_3461_says(desk) -> None:
         ]
 
 
+@pytest.mark.parametrize("mark", ["x" * 200, "perché", ""])
+async def test_a_message_id_that_is_no_envelope_id_is_left_out(desk, mark: str) -> None:
+    with ScriptServer(polite(extensions=("DSN",))) as server:
+        async with desk.open(server) as session:
+            envelope, content = desk.mail(notify=frozenset({Notify.FAILURE}))
+            content.message_id = f"<{mark}>"
+            await session.deliver(envelope, content, deadline=1e12)
+        assert mails(server) == [b"FROM:<anna@example.it> RET=HDRS"]
+
+
 async def test_notices_are_refused_where_nobody_would_send_them(desk) -> None:
     wanted = frozenset({Notify.SUCCESS})
     with ScriptServer(polite()) as server:

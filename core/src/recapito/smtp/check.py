@@ -1,7 +1,8 @@
 """Trying a profile step by step, through the same code as a send."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ async def check_steps(
     profile: "Profile",
     context: "Context",
     send_to: str | None = None,
-) -> AsyncIterator[CheckStep]:
+) -> AsyncGenerator[CheckStep, None]:
     """Each step as it is done, ending at the first problem; with ``send_to`` a small message is really sent."""
     explainer = explainer_of(settings, authenticate, profile, context)
     door = Door(settings, authenticate, explainer)
@@ -54,8 +55,9 @@ async def check_steps(
             yield CheckStep("sign-in", skipped=N_("The settings ask for none."))
         session = SmtpSession(door, settings, explainer, None)
         try:
-            async for step in _try_message(session, profile, send_to):
-                yield step
+            async with aclosing(_try_message(session, profile, send_to)) as steps:
+                async for step in steps:
+                    yield step
         finally:
             await session.close()
     finally:
@@ -64,7 +66,7 @@ async def check_steps(
 
 async def _try_message(
     session: SmtpSession, profile: "Profile", send_to: str | None
-) -> AsyncIterator[CheckStep]:
+) -> AsyncGenerator[CheckStep, None]:
     """The last three steps: a transaction that stops before the content, or a real one."""
     recipient = send_to or profile.sender
     rendered = _message(profile, recipient)

@@ -32,6 +32,8 @@ _START = 354
 _TAKEN = (250, 251, 252)
 #: Small chunks, and the final dot, are joined in one write up to this many bytes; larger ones are not copied.
 _JOINED = 65_536
+#: RFC 3461 §4.4.
+_ENVID_LIMIT = 100
 
 
 class Transaction:
@@ -210,7 +212,9 @@ def mail_command(
     if smtputf8:
         words.append("SMTPUTF8")
     if envelope.notify:
-        words += ["RET=HDRS", f"ENVID={_xtext(content.message_id.strip('<>'))}"]
+        words.append("RET=HDRS")
+        if (mark := _xtext(content.message_id.strip("<>"))).isascii() and 0 < len(mark) <= _ENVID_LIMIT:
+            words.append(f"ENVID={mark}")
     return " ".join(words)
 
 

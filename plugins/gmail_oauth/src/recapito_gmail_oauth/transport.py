@@ -1,6 +1,7 @@
 """Sends through Gmail's SMTP server with an app password, by core's toolkit."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from recapito.catalogue import problem
@@ -34,15 +35,16 @@ class Gmail:
 
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         """See :class:`~recapito.transport.Transport`."""
         try:
             password = _password(profile, context.secrets)
         except RecapitoError as exc:
             yield CheckStep("sign-in", problem=exc.problem)
             return
-        async for step in check_steps(self._server, password, profile, context, send_to):
-            yield step
+        async with aclosing(check_steps(self._server, password, profile, context, send_to)) as steps:
+            async for step in steps:
+                yield step
 
 
 def _password(profile: Profile, secrets: "Secrets") -> Password:

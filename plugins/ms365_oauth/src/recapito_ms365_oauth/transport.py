@@ -1,6 +1,6 @@
 """Says that signing in with Microsoft is not there yet, wherever somebody tries."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from recapito.catalogue import problem
 from recapito.errors import Held
@@ -23,7 +23,7 @@ class Ms365:
         profile: Profile,
         context: Context,  # noqa: ARG002 - nothing is opened
         send_to: str | None = None,  # noqa: ARG002
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         """The one step at which it ends."""
         yield CheckStep("sign-in", problem=_not_available(profile))
 

@@ -1,6 +1,7 @@
 """Sends through one SMTP server with a password, by core's toolkit."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from recapito.catalogue import Catalogue, builtin, problem
@@ -35,14 +36,15 @@ class SmtpBasic:
 
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         """See :class:`~recapito.transport.Transport`."""
         settings, password = self._understood(profile, context.secrets)
         if no_password := self._no_password(settings.host, profile):
             yield CheckStep("sign-in", problem=no_password)
             return
-        async for step in check_steps(settings, password, profile, context, send_to):
-            yield step
+        async with aclosing(check_steps(settings, password, profile, context, send_to)) as steps:
+            async for step in steps:
+                yield step
 
     def _understood(self, profile: Profile, secrets: "Secrets") -> tuple[SmtpSettings, Password]:
         validated, wrong = validate(SmtpBasicSettings, profile.settings, secrets)
