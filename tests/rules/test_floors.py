@@ -17,7 +17,7 @@ FLOORS = (
     ("catalogue", "catalogue"),
     ("store", "store"),
     ("ledger", "ledger"),
-    ("contract", "transport hookspecs"),
+    ("contract", "signin transport hookspecs"),
     ("toolkits", "smtp oauth discovery"),
     ("what is installed, open and told", "loading register plugins pool permits workers attention"),
     (

@@ -1,7 +1,8 @@
 """Trying a profile step by step, and letting it run again where that went well."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -45,7 +46,7 @@ class Checking:
         self._trial = trial
         self._call_hook = call_hook
 
-    async def steps(self) -> AsyncIterator[CheckStep]:
+    async def steps(self) -> AsyncGenerator[CheckStep, None]:
         """Each step as it is done. Raises NotFound, Misconfigured, and NotSent where no permit came in time."""
         trial, engine = self._trial, self._engine
         if trial.draft is not None:
@@ -56,15 +57,16 @@ class Checking:
         permit = await self._permit(resolved)
         seen: list[CheckStep] = []
         try:
-            async with engine.pool.outside(route.mailbox, route.limits.concurrency):
-                async for step in self._tried(route):
+            room = engine.pool.outside(route.mailbox, route.limits.concurrency)
+            async with room, aclosing(self._tried(route)) as steps:
+                async for step in steps:
                     seen.append(step)
                     yield step
         finally:
             permit.end(counted=trial.send_to is not None)
             await self._conclude(resolved, seen)
 
-    async def _tried(self, route: "Route") -> AsyncIterator[CheckStep]:
+    async def _tried(self, route: "Route") -> AsyncGenerator[CheckStep, None]:
         """The transport's own steps, all of them by one deadline."""
         trial = self._trial
         seconds = route.info.hard_timeout(0) if trial.timeout is None else trial.timeout
@@ -88,8 +90,7 @@ class Checking:
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - a plugin's fault is explained like any failure
             raise NotSent(crashed(route, exc, Outcome.NOT_SENT)) from exc.with_traceback(None)
         finally:
-            if isinstance(steps, AsyncGenerator):
-                await steps.aclose()
+            await steps.aclose()
 
     async def _permit(self, resolved: "Resolved") -> Permit:
         """A check is a connection like any other; its message, if it sends one, counts like any other."""

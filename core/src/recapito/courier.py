@@ -11,11 +11,11 @@ from recapito.errors import DeliveryError, NotSent, RecapitoError, UnknownOutcom
 from recapito.outcome import Outcome
 from recapito.pool import Lease, Pool, Wanted
 from recapito.problem import Problem
-from recapito.receipt import Receipt
+from recapito.receipt import Receipt, RecipientReceipt
 from recapito.rendering import Rendered
 from recapito.route import Route
 
-__all__ = ["Carried", "Courier", "crashed", "failed"]
+__all__ = ["Carried", "Courier", "complete", "crashed", "failed"]
 
 #: Seconds after the deadline at which a session that ignores it is cancelled.
 _GRACE = 0.5
@@ -24,9 +24,24 @@ _GRACE = 0.5
 def failed(envelope: Envelope, exc: DeliveryError) -> Receipt:
     """The receipt of a message for which ``exc`` covers every recipient: the session's own, if it gave one."""
     if exc.carried is not None:
-        return exc.carried
-    why = exc.problem
+        return complete(envelope, exc.carried)
+    # The error's class decides: a problem that says something else would be told wrongly.
+    why = exc.problem if exc.problem.outcome is exc.outcome else exc.problem.with_(outcome=exc.outcome)
     return Receipt.for_all(envelope.recipients, exc.outcome, reply=why.reply, problem=why)
+
+
+def complete(envelope: Envelope, receipt: Receipt) -> Receipt:
+    """``receipt`` with one row for each recipient, in order: of whom a session says nothing, nobody knows."""
+    rows = {row.address: row for row in receipt.recipients}
+    if tuple(rows) == envelope.recipients and len(receipt.recipients) == len(rows):
+        return receipt
+    unsaid = problem("UNCERTAIN")
+    return receipt.with_(
+        recipients=tuple(
+            rows.get(address) or RecipientReceipt(address, Outcome.UNKNOWN, problem=unsaid)
+            for address in envelope.recipients
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,7 @@ class Courier:
         try:
             async with asyncio.timeout_at(deadline + _GRACE):
                 receipt = await lease.session.deliver(rendered.envelope, rendered.content, deadline=deadline)
+                receipt = complete(rendered.envelope, receipt)
             broken = False
         except RecapitoError:
             broken = False  # the session says itself whether it can go on

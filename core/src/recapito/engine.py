@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from recapito.attention import Attention
 from recapito.context import ProfileContext, TlsContexts
 from recapito.courier import Courier
+from recapito.hook_thread import HookThread
 from recapito.permits import Permits
 from recapito.pool import Pool
 from recapito.resolver import Resolver
@@ -58,7 +59,7 @@ class Engine:
         self.plugins = plugins
         self.store = store
         self.workers = Workers(8, "recapito-worker")
-        self.hook_thread = Workers(1, "recapito-hooks")
+        self.hook_thread = HookThread()
         self.pool = Pool(idle=patience.idle, maximum=patience.sessions)
         self.courier = Courier(self.pool, open_within=patience.open)
         self.permits = Permits.of_store(str(store.id)) if store else Permits()
@@ -79,7 +80,7 @@ class Engine:
             left = max(0.1, ends - self.loop.time())
             await self.in_thread(self.journal.close, left)
         self.workers.shutdown()
-        self.hook_thread.shutdown()
+        self.hook_thread.stop()
 
 
 def _journal(store: "Store | None") -> "Journal | None":

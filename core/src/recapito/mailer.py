@@ -1,10 +1,10 @@
 """Sending from asyncio: one message, through the profile of the operator whose it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from recapito.catalogue import problem
 from recapito.checking import Checking, Trial
@@ -112,7 +112,7 @@ class AsyncMailer:
         send_to: str | None = None,
         draft: Found | None = None,
         timeout: float | None = None,
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         """Try a profile step by step, through the same code as a send, ending at the first problem.
 
         With ``send_to`` a message is sent there; without it nothing is. ``draft`` is a profile that is not saved.
@@ -120,8 +120,9 @@ class AsyncMailer:
         than ``timeout`` seconds ends with SEND-TIMEOUT.
         """
         key = key_of(operator, profile, company)
-        async for step in self._checking(Trial(key, send_to, draft, timeout)).steps():
-            yield step
+        async with aclosing(self._checking(Trial(key, send_to, draft, timeout)).steps()) as steps:
+            async for step in steps:
+                yield step
 
     async def close(self, timeout: float | None = None) -> None:
         """Close sessions, journal and, if :meth:`open` opened it, the store; within ``timeout`` (5) seconds."""
@@ -144,7 +145,7 @@ class AsyncMailer:
 
     async def _send(self, order: Order, check: bool, call_hook: "CallHook | None" = None) -> Receipt:
         engine = self._running()
-        sending = Sending(engine, order, call_hook or partial(_in_hook_thread, engine))
+        sending = Sending(engine, order, call_hook or engine.hook_thread)
         receipt = await sending.run()
         if check and receipt.outcome is not Outcome.ACCEPTED:
             cause = sending.error.__cause__ if sending.error else None
@@ -153,7 +154,7 @@ class AsyncMailer:
 
     def _checking(self, trial: Trial, call_hook: "CallHook | None" = None) -> Checking:
         engine = self._running()
-        return Checking(engine, trial, call_hook or partial(_in_hook_thread, engine))
+        return Checking(engine, trial, call_hook or engine.hook_thread)
 
     def _running(self) -> Engine:
         if self._closed:
@@ -194,7 +195,3 @@ def _why(receipt: Receipt) -> Problem:
         if found is not None:
             return found
     return problem("TRANSPORT-CRASHED", outcome=outcome, transport=receipt.transport, error="no reason given")
-
-
-async def _in_hook_thread(engine: Engine, function: Callable[..., T], /, *args: Any) -> T:
-    return await engine.loop.run_in_executor(engine.hook_thread, partial(function, *args))

@@ -10,7 +10,7 @@ from typing import Any, Self
 from recapito.outcome import Outcome
 from recapito.texts import preferred_language, translation
 
-__all__ = ["REPLY_LIMIT", "Explanation", "Problem", "Scope", "Who", "clean_reply"]
+__all__ = ["REPLY_LIMIT", "Explanation", "Problem", "Scope", "Who", "clean_reply", "require_zone"]
 
 #: Characters of a server's reply that are kept. A reply line has at most 512 octets (RFC 5321 §4.5.3.1.5).
 REPLY_LIMIT = 2000
@@ -81,6 +81,7 @@ class Problem:
     package: str = "recapito"
 
     def __post_init__(self) -> None:
+        require_zone(self.retry_at, "Problem.retry_at")
         if self.reply is not None:
             object.__setattr__(self, "reply", clean_reply(self.reply))
 
@@ -146,6 +147,12 @@ def _filled_part(known: Mapping[str, object]) -> Callable[[re.Match[str]], str]:
         return part[1] if all(known.get(name) not in (None, "") for name, _ in _HOLE.findall(part[1])) else ""
 
     return keep
+
+
+def require_zone(moment: datetime | None, name: str) -> None:
+    """ValueError where ``moment`` has no time zone: compared with one that has, it would fail after a send."""
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError(f"{name} needs a time zone: {moment!r} has none")
 
 
 def clean_reply(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import uuid
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -192,7 +192,7 @@ class Sending:
     async def _intend(self, route: "Route", rendered: Rendered, deadline: float) -> None:
         """Write what is about to be tried, and wait until that cannot be lost: a crash then leaves *unknown*."""
         assert self.engine.journal is not None
-        self.entry = uuid.uuid4().hex
+        self.entry = os.urandom(16).hex()
         intent = self.engine.journal.intend(self._journal_entry(route, rendered, deadline))
         await _committed(intent, self.engine.loop)
 
@@ -232,13 +232,18 @@ class Sending:
 
     def _settle(self, receipt: Receipt) -> Receipt:
         """The receipt with what the mailer knows, and the journal's outcome; not waited for."""
-        receipt = receipt.with_(
-            message_id=self.rendered.message_id if self.rendered else "",
-            reference=self.order.reference,
-            profile=self.order.key,
-            transport=self.route.info.name if self.route else "",
-            seconds=self.engine.loop.time() - self.started,
-            ended=datetime.now(UTC),
+        # Made anew, not by replace(): that costs four times as much, and is paid for each message.
+        receipt = Receipt(
+            receipt.recipients,
+            receipt.server_reply,
+            receipt.provider_id,
+            receipt.problem,
+            self.rendered.message_id if self.rendered else "",
+            self.order.reference,
+            self.order.key,
+            self.route.info.name if self.route else "",
+            self.engine.loop.time() - self.started,
+            datetime.now(UTC),
         )
         if self.entry is not None and self.engine.journal is not None:
             self.engine.journal.settle(self.entry, receipt)

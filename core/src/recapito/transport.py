@@ -4,7 +4,7 @@ A plugin imports this module, :mod:`recapito.hookspecs` and the toolkits; nothin
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, runtime_checkable
@@ -16,7 +16,19 @@ from recapito.problem import Problem
 from recapito.profile import Profile
 from recapito.receipt import Receipt
 from recapito.reply import ServerReply
-from recapito.secret import Secret, Secrets
+from recapito.secret import Secrets
+from recapito.signin import (
+    Attempt,
+    Client,
+    ClientInfo,
+    Grant,
+    Refreshed,
+    SignIn,
+    SignInContext,
+    SignInKind,
+    Step,
+    Token,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -42,6 +54,7 @@ __all__ = [
     "SignIn",
     "SignInContext",
     "SignInKind",
+    "Sought",
     "Step",
     "StepName",
     "Token",
@@ -98,8 +111,10 @@ class TransportInfo:
     for a profile (its settings decide which scopes are asked for); ``sign_in`` says which of them a profile
     uses, empty where it signs in without a grant (a password). ``adapt`` is for a transport whose facts differ
     by profile (an API or SMTP under one name): it returns this info, changed, and is given the settings of the
-    profile's client too. ``package`` is the import package whose gettext catalogue has the texts of settings
-    and skipped steps; empty: that of the settings model.
+    profile's client too (empty while there is none; ``sign_in`` must not depend on it). These callables are
+    pure and quick, run in any thread and raise nothing, even for settings that do not validate. ``package``
+    is the import package whose gettext catalogue has the texts of settings and skipped steps; empty: that
+    of the settings model.
     """
 
     name: str
@@ -125,14 +140,6 @@ class TransportInfo:
     def texts(self) -> str:
         """The import package with the texts of this transport."""
         return self.package or self.settings.__module__.partition(".")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An access token, checked for alphabet and size, and when it expires."""
-
-    value: Secret
-    expires_at: datetime
 
 
 class Context(Protocol):
@@ -166,7 +173,7 @@ class Context(Protocol):
         ...
 
     async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """``function`` in a worker thread, for libraries that block."""
+        """``function`` in a worker thread, for libraries that block. Cancelling the await does not stop it."""
         ...
 
     def explain(self, reply: ServerReply) -> Problem:
@@ -197,16 +204,24 @@ class Session(Protocol):
 
         ``deadline`` is on the clock of the running loop (``loop.time()``). A receipt comes back as soon as
         recipients differ, or all were accepted; a :class:`recapito.errors.DeliveryError` is raised only when
-        one outcome covers them all, and may carry a receipt with each recipient's own reply. InvalidMessage
-        and Misconfigured may be raised before the content. Each call settles its own message alone.
+        one outcome covers them all, and may carry a receipt with each recipient's own reply. Either receipt has
+        exactly one row for each of ``envelope.recipients``, in that order; core makes a missing one *unknown*.
+        The error's class decides, whatever its problem says. InvalidMessage and Misconfigured may be raised
+        before the content.
 
-        When cancelled, or at the deadline, :attr:`usable` becomes False, and what it raises says whether the
-        content's last byte could have left: NotSent before, UnknownOutcome after. Other calls under way are
-        settled by what becomes of them; a line that carries one message at a time is closed at once.
+        Calls take the channel in the order in which they began; results may come in any order, and each call
+        settles its own message alone. When cancelled, or at the deadline, it raises or returns what is known:
+        NotSent where the content's last byte cannot have left, UnknownOutcome where it may have (a
+        CancelledError let through counts as that). A call that has put nothing on the channel leaves it as it
+        was; one that has sets :attr:`usable` False at once, and an ordered line is closed when earlier calls
+        are settled, so that later ones are NotSent.
 
         A session found dead before the content raises NotSent without a reply, with :attr:`usable` False: the
         pool opens another, once. NotSent with a ``retry_at`` and a scope wider than the message slows the whole
         mailbox until then. A problem of scope ``client`` names it in ``params["client"]``.
+
+        ``content`` is core's: it closes it after this call. Read it on this loop, and neither close nor keep it
+        (nor its parts and ``with_header`` copies, which share its files).
         """
         ...
 
@@ -245,20 +260,42 @@ class CheckStep:
 
 
 class Transport(Protocol):
-    """A way for mail to leave. One object serves every profile; it keeps nothing of any of them."""
+    """A way for mail to leave. One object serves every profile of a mailer; it keeps nothing of any of them.
+
+    It survives a fork, so it holds nothing that is bound to a loop or a socket.
+    """
 
     async def open(self, profile: Profile, context: Context) -> Session:
-        """Connect and sign in. Raises Held, NotSent or Refused with the problem; the pool bounds the time."""
+        """Connect and sign in. Raises Held, NotSent, Refused or Misconfigured, never UnknownOutcome.
+
+        The pool bounds the time: cancelled, it closes what it opened. The session may keep ``profile`` and
+        ``context`` until it is closed.
+        """
         ...
 
     def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         """Try the profile step by step, through the same code as a send, ending at the first problem.
 
-        Without ``send_to`` nothing is sent: the last step is then skipped aloud.
+        Without ``send_to`` nothing is sent: the last step is then skipped aloud. Failures are yielded; only
+        Misconfigured is raised. Core calls ``aclose()`` when its caller stops or the time is over: release the
+        connection within 5 s (a generator that delegates to another does so with ``contextlib.aclosing``).
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What is looked for after an *unknown* outcome: by its ids, handed over after a moment (with time zone).
+
+    ``message_id`` is the header's, with its angle brackets; ``provider_id`` what the receipt carried.
+    """
+
+    message_id: str
+    sent_after: datetime
+    provider_id: str | None = None
+    recipients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,10 +311,8 @@ class Probed:
 class Probing(Protocol):
     """A transport that can look whether a message left (``Capabilities.probes``)."""
 
-    async def probe(
-        self, profile: Profile, context: Context, message_id: str, *, sent_after: datetime
-    ) -> Probed:
-        """Look for a message that was handed over after that moment.
+    async def probe(self, profile: Profile, context: Context, sought: Sought) -> Probed:
+        """Look for one message.
 
         A DeliveryError (no such permission, provider away) proves nothing and pauses nothing.
         """
@@ -290,156 +325,4 @@ class Abandoning(Protocol):
 
     def abandon(self) -> None:
         """Close the inherited descriptor: no goodbye, no TLS close. Called in the child, outside any loop."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ClientInfo:
-    """A kind of OAuth registration (``google``, ``microsoft``) that companies bring and transports share."""
-
-    name: str
-    title: str
-    settings: "type[BaseModel]"
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A company's OAuth registration: ids and endpoints in ``settings``, the rest in ``secrets``."""
-
-    info: ClientInfo
-    company: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    secrets: Secrets = field(default_factory=Secrets)
-    revision: str = ""
-
-
-#: code: a browser and a redirect · device: a code typed elsewhere · app: the application itself ·
-#: service-account: an application that acts for a mailbox. The last two involve no person: ``begin`` returns a
-#: Step without a URL, core calls ``finish`` at once, and the grant's secret may be empty.
-SignInKind = Literal["code", "device", "app", "service-account"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What a person does next: open ``url``, and type ``user_code`` there where there is one.
-
-    ``private`` is the sign-in's own; core keeps it, encrypted, and hands it back in the next
-    :class:`Attempt`. ``interval`` is the number of seconds between two polls of a device sign-in;
-    ``expires_at`` ends the offer.
-    """
-
-    url: str = ""
-    user_code: str = ""
-    interval: float = 5.0
-    expires_at: datetime | None = None
-    private: Secrets = field(default_factory=Secrets)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try at signing in, kept by core so that any process can finish it.
-
-    ``state`` goes to the vendor and comes back in the redirect, where core compares it before ``finish``.
-    ``verifier`` is core's PKCE verifier (RFC 7636); a library that insists on its own keeps that one in
-    ``Step.private``. ``hint`` is the address that is expected to sign in.
-    """
-
-    redirect_uri: str
-    hint: str
-    state: str
-    verifier: Secret
-    private: Secrets = field(default_factory=Secrets)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """What a sign-in left: who granted what, and the secret that renews it.
-
-    ``scopes`` are spelled as in :attr:`SignIn.scopes`. ``idle_until`` is when it dies unless it is used; None:
-    it does not.
-    """
-
-    account: str
-    scopes: frozenset[str]
-    secret: Secret
-    idle_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """A new access token, and the grant where it changed (a rotated refresh token): saved before the token is used."""
-
-    token: Token
-    grant: Grant | None = None
-
-
-class SignInContext(Protocol):
-    """What a sign-in is given: the company's registration, and what a :class:`Context` has for blocking SDKs."""
-
-    @property
-    def client(self) -> Client:
-        """The registration, with its secrets."""
-        ...
-
-    @property
-    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
-        """A logger that redacts secrets."""
-        ...
-
-    def tls(self, extra_ca: str | None = None) -> ssl.SSLContext:
-        """A verifying client context, kept."""
-        ...
-
-    async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """``function`` in a worker thread."""
-        ...
-
-    def explain(self, reply: ServerReply) -> Problem:
-        """The problem behind a reply, by the catalogue's rules and those of installed plugins."""
-        ...
-
-
-class SignIn(Protocol):
-    """How a grant comes about and is renewed. Core owns state, PKCE, storage, locking and the comparisons.
-
-    Every method may raise Held (a person must act: scope ``client`` where the registration is at fault) and
-    NotSent (a passing failure).
-    """
-
-    @property
-    def kind(self) -> SignInKind:
-        """What a person has to do."""
-        ...
-
-    @property
-    def client(self) -> str:
-        """The :class:`ClientInfo` name whose registration it uses."""
-        ...
-
-    @property
-    def scopes(self) -> frozenset[str]:
-        """What is asked for, to be compared with what was granted."""
-        ...
-
-    @property
-    def resource(self) -> str:
-        """The resource that a token is asked for to keep an idle grant alive."""
-        ...
-
-    async def begin(self, context: SignInContext, attempt: Attempt) -> Step:
-        """Start a try."""
-        ...
-
-    async def finish(
-        self, context: SignInContext, attempt: Attempt, query: Mapping[str, str]
-    ) -> Grant | Step:
-        """End it with the redirect's ``query``; a Step where a device sign-in is still waiting."""
-        ...
-
-    async def refresh(self, context: SignInContext, grant: Grant, resource: str) -> Refreshed:
-        """A token for ``resource``, and the grant where it was rotated."""
-        ...
-
-    async def revoke(self, context: SignInContext, grant: Grant) -> None:
-        """Give the grant back, where the vendor allows it."""
         ...

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from recapito.secret import Secret, Secrets
-from recapito.settings import secret_fields, validate
+from recapito.settings import completed, secret_fields, validate
 
 PLANTED = "p4ss piantata"
 
@@ -69,3 +69,18 @@ def test_a_pem_text_may_have_lines() -> None:
 def test_a_missing_secret_is_named_like_any_other_field() -> None:
     _, wrong = validate(Settings, {"host": "h"}, Secrets())
     assert wrong == {"password": "Field required"}
+
+
+class Keyed(BaseModel):
+    key: Annotated[SecretStr, Field(json_schema_extra={"multiline": True})]
+    region: str = "eu"
+    tags: list[str] = Field(default_factory=list)
+
+
+def test_a_field_that_says_so_may_have_lines_but_no_other_control_character() -> None:
+    assert validate(Keyed, {}, Secrets({"key": '{\n  "type": "service_account"\n}'}))[1] == {}
+    assert validate(Keyed, {}, Secrets({"key": "{\n\0}"}))[1] == {"key": "has a control character"}
+
+
+def test_defaults_fill_what_was_not_given_and_secrets_stay_out() -> None:
+    assert completed(Keyed, {"region": "us"}) == {"region": "us", "tags": []}

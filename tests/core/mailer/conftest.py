@@ -1,7 +1,8 @@
 """Operators who send into memory, and sessions that do as they are told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,10 +106,13 @@ class PlainSmtp:
 
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         password = Password(profile.sender, context.secrets["password"])
-        async for step in check_steps(self.settings(profile), password, profile, context, send_to):
-            yield step
+        async with aclosing(
+            check_steps(self.settings(profile), password, profile, context, send_to)
+        ) as steps:
+            async for step in steps:
+                yield step
 
 
 class PlainSmtpSettings(BaseModel):

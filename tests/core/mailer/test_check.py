@@ -1,7 +1,7 @@
 """A check shows each step as it is done, and keeps to the mailbox's limits."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -93,7 +93,7 @@ def test_a_check_that_drags_on_is_ended(kind: str, anna: Profile) -> None:
     class Dragging(MemoryTransport):
         async def check(
             self, profile: Any, context: Any, send_to: str | None = None
-        ) -> AsyncIterator[CheckStep]:
+        ) -> AsyncGenerator[CheckStep, None]:
             yield CheckStep("name")
             await asyncio.sleep(3600)
 

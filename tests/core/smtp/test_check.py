@@ -2,7 +2,8 @@
 
 import pytest
 
-from recapito.testing import ScriptServer, SmtpServer
+from recapito.profile import Found
+from recapito.testing import ScriptServer, SmtpServer, TestContext
 from recapito.testing.script import close, polite
 
 pytestmark = pytest.mark.anyio
@@ -79,6 +80,31 @@ async def test_what_the_server_lacks_is_told_at_the_sender(desk) -> None:
         steps = await desk.check(server, "plain", "me@example.com")
         assert steps[-1].name == "sender"
         assert steps[-1].problem.code == "MSG-TOO-BIG"
+
+
+async def test_an_address_that_is_none_is_the_recipients_problem(desk) -> None:
+    with ScriptServer(polite()) as server:
+        steps = await desk.check(server, "plain", "not an address")
+        assert steps[-1].name == "recipient"
+        assert steps[-1].problem.code.startswith("ADDR-")
+        assert b"MAIL" not in server.heard
+
+
+async def test_a_ca_that_cannot_be_read_is_the_encryptions_problem(desk) -> None:
+    from recapito.context import TlsContexts
+    from recapito.smtp import check_steps
+
+    class Trusting(TestContext):
+        def tls(self, extra_ca=None):
+            return TlsContexts().get(extra_ca)
+
+    with ScriptServer(polite()) as server:
+        settings = desk.settings(server, "ssl", ca="-----BEGIN CERTIFICATE-----")
+        steps = check_steps(settings, desk.sign_in(), desk.profile, Trusting(Found(desk.profile)))
+        assert [(step.name, step.problem and step.problem.code) async for step in steps][-1] == (
+            "encryption",
+            "TLS-CA",
+        )
 
 
 async def test_a_check_that_is_given_up_closes_its_line(desk) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +21,7 @@ from recapito.testing import MemoryBench, MemoryTransport, ProbingMemoryTranspor
 from recapito.testing.conformance import check_names
 from recapito.testing.memory_session import MemorySession
 from recapito.testing.stored import Ending
-from recapito.transport import Capabilities, CheckStep, Context, Probed
+from recapito.transport import Capabilities, CheckStep, Context, Probed, Sought
 
 ACCEPTED = "test_accepted_message_arrives_as_it_is"
 
@@ -291,9 +291,7 @@ class DropsNotices(Wrapped):
 
 
 class Credulous(ProbingMemoryTransport):
-    async def probe(
-        self, profile: Profile, context: Context, message_id: str, *, sent_after: datetime
-    ) -> Probed:
+    async def probe(self, profile: Profile, context: Context, sought: Sought) -> Probed:
         return Probed(True)
 
 
@@ -312,7 +310,7 @@ class NoSentFolder(MemoryBench):
 class AlwaysSends(MemoryTransport):
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         async for step in super().check(profile, context, send_to or "cliente@example.com"):
             yield step
 
@@ -320,7 +318,7 @@ class AlwaysSends(MemoryTransport):
 class NeverSends(MemoryTransport):
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         async for step in super().check(profile, context):
             yield step
 
@@ -328,7 +326,7 @@ class NeverSends(MemoryTransport):
 class GoesOn(MemoryTransport):
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         async for step in super().check(profile, context, send_to):
             yield step
             if step.problem:
@@ -338,7 +336,7 @@ class GoesOn(MemoryTransport):
 class Backwards(MemoryTransport):
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         steps = [step async for step in super().check(profile, context, send_to)]
         for step in reversed(steps):
             yield step

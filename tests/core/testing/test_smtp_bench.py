@@ -1,7 +1,7 @@
 """A transport written with the SMTP toolkit passes every check on the kit's SMTP bench."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, aclosing
 from typing import Literal
 
 from pydantic import BaseModel, SecretStr
@@ -30,10 +30,11 @@ class Postman:
 
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         who = await self._who(profile, context)
-        async for step in check_steps(_server(profile), who, profile, context, send_to):
-            yield step
+        async with aclosing(check_steps(_server(profile), who, profile, context, send_to)) as steps:
+            async for step in steps:
+                yield step
 
     async def _who(self, profile: Profile, context: Context) -> Authenticate:
         return Password(profile.settings["username"], context.secrets["password"])

@@ -10,8 +10,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recapito.catalogue import problem
 from recapito.demo.cast import CAST, Actor
 from recapito.demo.invoice import make_invoice
+from recapito.errors import NotFound
 from recapito.message import Message
 from recapito.operators import Changes, Operators
 from recapito.profile import Profile, ProfileKey
@@ -19,6 +21,7 @@ from recapito.secret import Secrets
 
 if TYPE_CHECKING:
     from recapito.blocking import Mailer
+    from recapito.plugins import Plugins
     from recapito.receipt import Receipt
     from recapito.store import Store
     from recapito.testing import SmtpServer, StoredMessage
@@ -74,7 +77,8 @@ def perform(tell: Callable[[str], None], folder: Path | None = None) -> Performa
         mailer = _mailer(opened, store)
         operators = Operators(store, mailer.plugins)
         for actor in CAST:
-            operators.save(_key(actor), _changes(actor, servers[actor.security]), by="demo")
+            changes = _changes(actor, servers[actor.security], _transport(mailer.plugins))
+            operators.save(_key(actor), changes, by="demo")
         tell("sending")
         for actor in CAST:
             show.played.append(_play(actor, mailer, store, show.folder, servers[actor.security]))
@@ -115,11 +119,20 @@ def _key(actor: Actor) -> ProfileKey:
     return ProfileKey(actor.company.id, actor.id)
 
 
-def _changes(actor: Actor, server: "SmtpServer") -> Changes:
+def _transport(plugins: "Plugins") -> str:
+    """The installed transport that takes any server and a password."""
+    wanted = {"host", "port", "security", "ca", "password"}
+    for name, info in plugins.transports.items():
+        if wanted <= set(info.settings.model_fields):
+            return name
+    raise NotFound(problem("DEMO-TRANSPORT"))
+
+
+def _changes(actor: Actor, server: "SmtpServer", transport: str) -> Changes:
     return Changes(
         sender=actor.address,
         sender_name=actor.name,
-        transport="smtp_basic",
+        transport=transport,
         settings={
             "host": "localhost",
             "port": server.port,

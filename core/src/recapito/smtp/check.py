@@ -7,7 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from recapito.errors import DeliveryError
+from recapito.errors import DeliveryError, RecapitoError
 from recapito.smtp.channel import LineFailure
 from recapito.smtp.door import Door
 from recapito.smtp.session import SmtpSession, explainer_of
@@ -69,7 +69,11 @@ async def _try_message(
 ) -> AsyncGenerator[CheckStep, None]:
     """The last three steps: a transaction that stops before the content, or a real one."""
     recipient = send_to or profile.sender
-    rendered = _message(profile, recipient)
+    try:
+        rendered = _message(profile, recipient)
+    except RecapitoError as exc:
+        yield CheckStep("recipient" if send_to else "sender", problem=exc.problem)
+        return
     try:
         transaction = await session.transaction(rendered.envelope, rendered.content)
         trial = _Trial(session, transaction, recipient)
@@ -120,7 +124,7 @@ async def _timed(name: "StepName", function: Callable[[], Awaitable[str]]) -> Ch
     started = perf_counter()
     try:
         detail = await function()
-    except DeliveryError as exc:
+    except RecapitoError as exc:
         return CheckStep(name, perf_counter() - started, exc.problem)
     return CheckStep(name, perf_counter() - started, detail=detail)
 

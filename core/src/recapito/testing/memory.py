@@ -6,10 +6,9 @@ It is a transport like any other and passes the same checks (:class:`recapito.te
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from recapito.catalogue import problem
@@ -21,7 +20,7 @@ from recapito.secret import Secret, Secrets
 from recapito.testing.failure import Failure, problem_for
 from recapito.testing.memory_session import MemorySession
 from recapito.testing.stored import Ending
-from recapito.transport import Capabilities, CheckStep, Context, Probed, StepName, TransportInfo
+from recapito.transport import Capabilities, CheckStep, Context, Probed, Sought, StepName, TransportInfo
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -86,7 +85,7 @@ class MemoryTransport:
 
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         """The steps that a transport without a network has: sign-in, sender, recipient, message."""
         found = self.fail_open.problem if self.fail_open else self._sign_in(profile, context)
         yield _step("sign-in", found)
@@ -165,11 +164,9 @@ class ProbingMemoryTransport(MemoryTransport):
         super().__init__(**options)
         self.capabilities = replace(self.capabilities, probes=True)
 
-    async def probe(
-        self, profile: Profile, _context: Context, message_id: str, *, sent_after: datetime
-    ) -> Probed:
-        """Whether the profile sent a message with this Message-ID since then."""
-        del sent_after  # what lies here was sent in this process's life
+    async def probe(self, profile: Profile, _context: Context, sought: Sought) -> Probed:
+        """Whether the profile sent a message with this Message-ID."""
+        message_id = sought.message_id
         return Probed(
             any(row.profile == profile.key and message_id.encode() in row.content for row in self.sent)
         )

@@ -16,7 +16,7 @@ from recapito.testing.conformance.attempt import (
     scenario,
     send_once,
 )
-from recapito.transport import Probing
+from recapito.transport import Probing, Sought
 
 __all__ = ["ClaimChecks"]
 
@@ -123,8 +123,12 @@ class ClaimChecks:
         assert isinstance(transport, Probing), "probing is claimed, and there is no probe"
         context = bench.context(found)
         since = datetime.now(UTC) - timedelta(minutes=1)
-        sent = await transport.probe(found.profile, context, content.message_id, sent_after=since)
-        never = await transport.probe(found.profile, context, "<never-sent@example.it>", sent_after=since)
+        sent = await transport.probe(
+            found.profile, context, Sought(message_id=content.message_id, sent_after=since)
+        )
+        never = await transport.probe(
+            found.profile, context, Sought(message_id="<never-sent@example.it>", sent_after=since)
+        )
         assert sent.found, "what was sent is not found"
         assert not never.found, "what was never sent is found"
 
