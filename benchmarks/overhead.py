@@ -29,7 +29,7 @@ import ssl
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -118,7 +118,7 @@ class BareTransport:
         profile: Profile,  # noqa: ARG002
         context: Context,  # noqa: ARG002
         send_to: str | None = None,  # noqa: ARG002
-    ) -> AsyncIterator[CheckStep]:
+    ) -> AsyncGenerator[CheckStep, None]:
         """Nothing to check."""
         yield CheckStep("port")
 

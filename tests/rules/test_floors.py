@@ -22,7 +22,7 @@ FLOORS = (
     ("what is installed, open and told", "loading register plugins pool permits workers attention"),
     (
         "what a send needs",
-        "caller_thread hook_thread forking private_loop sources context route resolver engine vetting outlet courier",
+        "caller_thread history hook_thread forking private_loop sources context route resolver engine vetting outlet courier",
     ),
     ("mailer and operators", "senders proposal operators health aftermath sending checking mailer blocking"),
     ("outbox", "outbox"),

@@ -51,6 +51,8 @@ class Aftermath:
     async def follow(self, receipt: Receipt, *, attempted: bool) -> None:
         """All of it. ``attempted`` where a server, or the way to it, was met: only then is there news."""
         plugins = self._engine.plugins
+        if receipt.accepted:
+            self._route.context.worked = True
         if attempted and receipt.problem is not None:
             try:
                 await self._learn(receipt)

@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -72,6 +73,8 @@ class ProfileContext:
         self._catalogue = catalogue
         self._tls = tls
         self._workers = workers
+        #: Whether the server has accepted a message of this profile as it is now; None: not known.
+        self.worked: bool | None = None
         profile = found.profile
         self._log = RedactingLog(
             logging.getLogger(f"recapito.transport.{profile.transport}"),
@@ -111,4 +114,6 @@ class ProfileContext:
 
     def explain(self, reply: ServerReply) -> Problem:
         """The problem behind a reply, by the catalogue's rules and those of installed plugins."""
+        if self.worked is not None:
+            reply = replace(reply, params={"worked": int(self.worked), **reply.params})
         return self._catalogue.explain(reply)

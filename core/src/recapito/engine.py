@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from recapito.attention import Attention
 from recapito.context import ProfileContext, TlsContexts
 from recapito.courier import Courier
+from recapito.history import has_worked
 from recapito.hook_thread import HookThread
 from recapito.permits import Permits
 from recapito.pool import Pool
@@ -19,7 +20,7 @@ from recapito.workers import Workers
 if TYPE_CHECKING:
     from recapito.ledger.journal import Journal
     from recapito.plugins import Plugins
-    from recapito.profile import ProfileSource
+    from recapito.profile import ProfileKey, ProfileSource
     from recapito.sources import ProfileDict
     from recapito.store import Store
 
@@ -66,7 +67,13 @@ class Engine:
         self.attention = Attention(store, plugins)
         self.journal = _journal(store)
         context = partial(ProfileContext, tls=TlsContexts(), workers=self.workers)
-        self.resolver = Resolver(profiles, store, Routes(plugins, context), self.workers, self.permits)
+        routes = Routes(plugins, context, self._has_worked)
+        self.resolver = Resolver(profiles, store, routes, self.workers, self.permits)
+
+    def _has_worked(self, key: "ProfileKey") -> bool | None:
+        if self.store is None or self.journal is None:
+            return None
+        return has_worked(self.store, self.journal, key)
 
     async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """``function`` in a worker thread."""

@@ -52,9 +52,15 @@ class Route:
 class Routes:
     """Makes routes, and keeps the last of each profile. Any thread."""
 
-    def __init__(self, plugins: "Plugins", context: "Callable[[Found, Catalogue], ProfileContext]") -> None:
+    def __init__(
+        self,
+        plugins: "Plugins",
+        context: "Callable[[Found, Catalogue], ProfileContext]",
+        worked: "Callable[[ProfileKey], bool | None]" = lambda _key: None,
+    ) -> None:
         self._plugins = plugins
         self._context = context
+        self._worked = worked
         self._kept: dict[ProfileKey, tuple[Found, Route]] = {}
         self._lock = Lock()
 
@@ -69,7 +75,10 @@ class Routes:
         Raises NotFound (TRANSPORT-UNKNOWN) and Misconfigured, with every wrong setting in ``fields``.
         """
         with self._lock:
-            route = self.kept(found) or self._made(found)
+            route = self.kept(found)
+            if route is None:
+                route = self._made(found)
+                route.context.worked = self._worked(found.profile.key)
             if len(self._kept) >= 10_000:
                 self._kept.clear()
             self._kept[found.profile.key] = found, route
