@@ -20,10 +20,8 @@ FLOORS = (
     ("contract", "signin transport hookspecs"),
     ("toolkits", "smtp oauth discovery"),
     ("what is installed, open and told", "loading register plugins pool permits workers attention"),
-    (
-        "what a send needs",
-        "caller_thread history hook_thread forking private_loop sources context route resolver engine vetting outlet courier",
-    ),
+    ("threads and forks", "caller_thread hook_thread forking private_loop"),
+    ("what a send needs", "history sources context route resolver engine vetting outlet courier"),
     ("mailer and operators", "senders proposal operators health aftermath sending checking mailer blocking"),
     ("outbox", "outbox"),
     ("kit", "testing"),
