@@ -7,14 +7,16 @@ python scripts/pages.py --check    name what is stale; exit 1 if anything is
 import argparse
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 from picture import picture
 
 from recapito.catalogue import Provider, Way, builtin, hint, problem
+from recapito.cli.main import run
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -37,7 +39,7 @@ def main() -> int:
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Each page, and what it should say."""
-    os.environ["RECAPITO_LANG"] = "en"
+    os.environ |= {"RECAPITO_LANG": "en", "COLUMNS": "88", "NO_COLOR": "1"}
     yield DOCS / "profile-selects-transport.svg", picture()
     for name, made in (("providers.md", providers()), ("errors.md", codes()), ("cli.md", commands())):
         yield DOCS / name, between_marks(DOCS / name, made)
@@ -125,12 +127,10 @@ def every_command(shown: str, words: tuple[str, ...]) -> Iterator[tuple[str, ...
 
 def screen(*words: str) -> str:
     """What ``recapito WORDS --help`` prints."""
-    command = [sys.executable, "-m", "recapito", *words, "--help", "--lang", "en"]
-    environment = {**os.environ, "COLUMNS": "88", "NO_COLOR": "1"}
-    done = subprocess.run(  # noqa: S603 - our own command line
-        command, capture_output=True, text=True, timeout=60, env=environment, check=True
-    )
-    return done.stdout
+    with redirect_stdout(StringIO()) as shown:
+        code = run([*words, "--help", "--lang", "en"])
+    assert code == 0, words
+    return shown.getvalue()
 
 
 if __name__ == "__main__":
