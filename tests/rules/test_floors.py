@@ -236,3 +236,17 @@ def test_the_built_in_plugins_use_the_door_that_strangers_use() -> None:
         project = tomllib.loads((PLUGINS / name / "pyproject.toml").read_text())["project"]
         assert project["entry-points"]["recapito"] == {name: f"recapito_{name}.plugin"}
         assert project["name"] == "recapito-" + name.replace("_", "-")
+
+
+def test_a_plugins_tests_know_that_plugin_and_the_public_kit_only() -> None:
+    """They run by themselves too, where nothing of the others is installed."""
+    wrong = []
+    for path in sorted((ROOT / "tests/plugins").rglob("*.py")):
+        own = path.relative_to(ROOT / "tests/plugins").parts[0]
+        source = tree(path)
+        used = {other.split(".")[0] for node in ast.walk(source) for other in imported(node)}
+        used |= {name for name in IMPORT_NAMES for text in names_in_code(source) if name in text}
+        wrong += [
+            f"{path.relative_to(ROOT)} uses {other}" for other in used & IMPORT_NAMES - {f"recapito_{own}"}
+        ]
+    assert wrong == []

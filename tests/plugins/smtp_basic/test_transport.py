@@ -120,9 +120,11 @@ async def test_a_transport_keeps_nothing_of_a_profile() -> None:
         assert repr(vars(transport)) == before
 
 
-@pytest.mark.parametrize("package", ["recapito_smtp_basic", "recapito_gmail_oauth", "recapito_ms365_oauth"])
-def test_registering_loads_no_network_library(package: str) -> None:
-    code = f"import sys, {package}.plugin; print({{'aiosmtplib', 'asyncio', 'recapito.smtp'}} & sys.modules.keys())"
+def test_registering_loads_no_network_library() -> None:
+    code = (
+        "import sys, recapito_smtp_basic.plugin\n"
+        "print({'aiosmtplib', 'asyncio', 'recapito.smtp'} & sys.modules.keys())"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
     )
