@@ -195,7 +195,10 @@ class Sending:
         # The time first, so that rows are added at the end of the index, and not to a page of their own each.
         self.entry = f"{time_ns():016x}{os.urandom(8).hex()}"
         intent = self.engine.journal.intend(self._journal_entry(route, rendered, deadline))
-        await _committed(intent, self.engine.loop)
+        if intent.done():  # committed on this very thread: there is nothing to wait for
+            intent.result()
+        else:
+            await _committed(intent, self.engine.loop)
 
     def _journal_entry(self, route: "Route", rendered: Rendered, deadline: float) -> "JournalEntry":
         from recapito.ledger.journal import JournalEntry
