@@ -1,6 +1,7 @@
 """Shorthands for the tests of the store."""
 
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -73,6 +74,7 @@ def forked() -> Callable[[Callable[[], None]], int]:
     def run(function: Callable[[], None]) -> int:
         child = os.fork()
         if child == 0:
+            signal.alarm(20)  # a child that waits for the parent's locks must not outlive the test
             try:
                 function()
             except BaseException:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from recapito.store.database import Database
 
-__all__ = ["create", "ready", "revision", "upgrade"]
+__all__ = ["ADVISORY_LOCK", "create", "ready", "revision", "upgrade"]
 
 #: Any number that others are unlikely to use: it makes processes take turns at creation and upgrade.
-_ADVISORY = 0x72656361
+ADVISORY_LOCK = 0x72656361
 
 
 def revision(connection: "Connection", database: "Database") -> str | None:
@@ -104,7 +104,7 @@ def _migrate(connection: "Connection", database: "Database", target: str) -> Non
 
 def _take_turn(connection: "Connection", database: "Database") -> None:
     if not database.where.is_sqlite:  # SQLite's transaction began with the only lock there is
-        connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _ADVISORY})
+        connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": ADVISORY_LOCK})
 
 
 def _have_schema(connection: "Connection", database: "Database") -> None:
