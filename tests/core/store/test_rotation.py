@@ -94,6 +94,21 @@ def test_an_interrupted_rotation_is_taken_up_again(store: Store, save) -> None:
     assert key_ids(store) == {new}
 
 
+def test_a_rotation_ends_where_a_newer_one_has_begun(open_store, save) -> None:
+    mine, other = open_store(), open_store()
+    fill(mine, save, 120)
+    mine.keys_new()
+    newest: list[str] = []
+
+    def begin_another(done: int, total: int) -> None:
+        if not newest:
+            newest.append(other.keys_new())
+            assert other.keys_rotate() == 120
+
+    assert mine.keys_rotate(progress=begin_another) == 50
+    assert key_ids(mine) == set(newest), "the older rotation took nothing back"
+
+
 def test_a_process_with_the_old_key_reads_its_source_again(open_store, anna: Profile, save) -> None:
     mine, running = open_store(), open_store()
     save(running, anna, password="x")

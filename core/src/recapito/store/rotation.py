@@ -27,7 +27,8 @@ def rotate(
 ) -> int:
     """Make the newest key the writing key and seal every other secret with it again; how many.
 
-    It may be repeated after an interruption. Nothing is changed where a key is missing (KEY-UNKNOWN).
+    It may be repeated after an interruption. Nothing is changed where a key is missing (KEY-UNKNOWN). Where a
+    rotation to a newer key begins meanwhile, this one ends: the newer one finishes.
     """
     newest = secrets.box.keyring.newest()
 
@@ -53,6 +54,8 @@ def rotate(
 
 def _group(connection: "Connection", secrets: "SecretTable", newest: str) -> int:
     lock(connection)
+    if connection.execute(select(schema.store.c.writing_key)).scalar_one() != newest:
+        return 0  # each of two rotations would take the other's secrets for old ones, and never end
     rows = connection.execute(
         select(_table.owner, _table.field, _table.sealed).where(_table.key_id != newest).limit(_GROUP)
     ).all()
