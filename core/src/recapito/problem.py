@@ -120,7 +120,11 @@ class Problem:
             "outcome": self.outcome.value,
             "who": self.who.value,
             "scope": self.scope.value,
-            "params": dict(self.params),
+            # A plugin may have put anything there; a receipt must not be lost for it.
+            "params": {
+                name: value if isinstance(value, (str, int, float)) else str(value)
+                for name, value in self.params.items()
+            },
             "reply": self.reply,
             "step": self.step,
             "host": self.host,

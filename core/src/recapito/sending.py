@@ -250,7 +250,11 @@ class Sending:
             datetime.now(UTC),
         )
         if self.entry is not None and self.engine.journal is not None:
-            self.engine.journal.settle(self.entry, receipt)
+            try:
+                self.engine.journal.settle(self.entry, receipt)
+            except Exception:
+                # Somebody may have accepted it: whatever a plugin put into its receipt, that must not be lost.
+                log.exception("%s: the outcome could not be written down", self.order.key)
         return receipt
 
     def _leave(self, exc: BaseException | None) -> None:

@@ -102,11 +102,16 @@ class Journal:
         """Commit on this thread where that is quick and nobody else writes: then there is nothing to group."""
         began = monotonic()
         outcomes = self._taken(GROUP)
-        written = self._writer.write_at_once(values, outcomes)
+        written = False
+        try:
+            written = self._writer.write_at_once(values, outcomes)
+        except Misconfigured:
+            pass  # the thread tries again, and says what is wrong
+        finally:
+            if not written:
+                self._outcomes.extendleft(reversed(outcomes))
         if written:
             self._timed(monotonic() - began)
-        else:
-            self._outcomes.extendleft(reversed(outcomes))
         return written
 
     def _taken(self, most: int) -> list[_Outcome]:
@@ -264,6 +269,9 @@ class Journal:
                 log.warning("%d outcomes are not written yet: %s", len(outcomes), fault.problem.code)
                 room = max(0, _KEPT - len(self._outcomes))
                 self._outcomes.extendleft(reversed(outcomes[len(outcomes) - min(room, len(outcomes)) :]))
+        if fault is not None:
+            for values, _ in intents:  # there is no row that an outcome could be written to
+                self._rows.pop(values[0].partition("-")[2], None)
         for future in (*(future for _, future in intents), *waiting):
             if fault is None:
                 _finish(future)

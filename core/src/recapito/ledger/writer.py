@@ -59,18 +59,24 @@ class GroupWriter:
         if connection is None:
             return False
         written = False
+        error: BaseException | None = None
         try:
-            connection.execute("pragma busy_timeout=0")
-            connection.execute("begin immediate")
-            _each(connection, self._insert, (intent,))
-            _each(connection, self._update, outcomes)
-            connection.execute("commit")
-            written = True
-        except sqlite3.Error:
-            connection.rollback()
-        finally:
+            try:
+                connection.execute("pragma busy_timeout=0")
+                connection.execute("begin immediate")
+                _each(connection, self._insert, (intent,))
+                _each(connection, self._update, outcomes)
+                connection.execute("commit")
+                written = True
+            except sqlite3.Error:
+                connection.rollback()
             connection.execute(self._patient)
-            self._connection.__exit__(None, None, None)
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            # With an error the connection is dropped: whatever it had begun is then undone.
+            self._connection.__exit__(type(error) if error else None, error, None)
         return written
 
     def close(self) -> None:

@@ -46,6 +46,7 @@ class Dedicated:
             return None
         if self._connection is None:
             self._lock.release()
+            return None
         return self._connection
 
     def __exit__(
