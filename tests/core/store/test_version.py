@@ -49,14 +49,9 @@ def test_what_does_not_concern_a_send_changes_nothing(open_store, anna, paused, 
     assert mine.version() == before
 
 
-def test_a_change_in_another_process_is_seen(store: Store, database_url: str, in_processes) -> None:
+def test_a_change_in_another_process_is_seen(store: Store, anna, save, forked) -> None:
     before = store.version()
-    in_processes(
-        "import sys; from recapito.profile import *; from recapito.store import Store\n"
-        "with Store.open(sys.argv[1]) as store:\n"
-        "    store.save(Profile.of('a', sender='a@b.it', transport='m'), {}, by='x', action='created', fields=())",
-        (database_url,),
-    )
+    assert forked(lambda: save(store, anna)) == 0
     assert store.version() != before
 
 
