@@ -77,7 +77,11 @@ class Operators:
         return self._draft(key, changes).found
 
     def save(self, key: ProfileKey, changes: Changes, *, by: str) -> Saved:
-        """Validate, save, audit and tell. A paused profile whose secrets or settings changed runs again."""
+        """Validate, save, audit and tell. A paused profile whose secrets or settings changed runs again.
+
+        Raises Misconfigured (PROFILE-CHANGED) where somebody made or changed it meanwhile: two people's halves
+        are never put together.
+        """
         draft = self._draft(key, changes)
         if draft.before is not None and not draft.fields:
             return Saved(draft.before, False, (), draft.proposal)
@@ -88,7 +92,7 @@ class Operators:
             by=by,
             action=action,
             fields=draft.fields,
-            expect_revision=draft.before.revision if draft.before else None,
+            expect_revision=_seen(draft),
         )
         return self._told(draft, revision, by)
 
@@ -103,6 +107,7 @@ class Operators:
                     _typed(changes, draft),
                     "edited" if draft.before else "created",
                     draft.fields,
+                    _seen(draft),
                 )
                 for draft, changes in changed
             ],
@@ -235,6 +240,13 @@ def _changed(before: Found | None, after: Found) -> tuple[str, ...]:
         if kept.get(name) != after.secrets.get(name)
     ]
     return tuple(fields)
+
+
+def _seen(draft: _Draft) -> str:
+    """The revision that the profile must still be of: what was typed was meant for that one."""
+    from recapito.store import ABSENT
+
+    return draft.before.revision if draft.before else ABSENT
 
 
 def _typed(changes: Changes, draft: _Draft) -> dict[str, Any]:

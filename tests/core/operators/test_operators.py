@@ -1,8 +1,10 @@
 """Every change of a profile goes through one door: validated, completed, saved, audited and told."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -204,6 +206,43 @@ def test_many_are_saved_together_or_not_at_all(operators: Operators, store: Stor
     assert len(store.profiles()) == 2
     again = operators.save_all([good, (ProfileKey("", "bruno"), Changes(sender_name="Bruno"))], by="admin")
     assert [each.fields for each in again] == [(), ("sender_name",)]
+
+
+class Overtaken(Store):
+    """A store in which somebody else's save comes in between looking and saving."""
+
+    def save(self, *args: Any, **named: Any) -> str:
+        self.meanwhile()
+        return super().save(*args, **named)
+
+    def save_many(self, *args: Any, **named: Any) -> list[str]:
+        self.meanwhile()
+        return super().save_many(*args, **named)
+
+    def meanwhile(self) -> None:
+        """Nothing, unless a test says so."""
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("existing", [False, True])
+def test_two_people_at_one_profile_are_never_mixed(store: Store, together: bool, existing: bool) -> None:
+    overtaken = Overtaken.open()
+    hers, his = Operators(overtaken, Plugins.load()), Operators(store, Plugins.load())
+    if existing:
+        his.save(ANNA, replace(ACME, sender="prima@ditta.example"), by="bruno")
+    overtaken.meanwhile = lambda: his.save(ANNA, ACME, by="bruno")  # type: ignore[method-assign,assignment]
+    mine = replace(ACME, sender="a.verdi@altra.example", secrets=Secrets({"password": "sua"}))
+    save = (
+        (lambda: hers.save_all([(ANNA, mine)], by="anna"))
+        if together
+        else (lambda: hers.save(ANNA, mine, by="anna"))
+    )
+    with overtaken, pytest.raises(Misconfigured) as caught:
+        save()
+    assert caught.value.problem.code == "PROFILE-CHANGED"
+    found = store.get(ANNA)
+    assert found is not None
+    assert (found.profile.sender, found.secrets["password"].reveal()) == ("anna@ditta.example", "prima")
 
 
 # Pausing

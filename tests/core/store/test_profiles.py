@@ -7,7 +7,7 @@ from recapito.errors import Misconfigured, NotFound
 from recapito.limits import Limits, Rate
 from recapito.profile import Profile, ProfileKey, ProfileSource
 from recapito.secret import Secret
-from recapito.store import Save, Store, schema
+from recapito.store import ABSENT, Save, Store, schema
 
 
 def test_a_profile_is_read_as_it_was_saved(store: Store, save) -> None:
@@ -79,6 +79,16 @@ def test_a_save_of_an_older_revision_changes_nothing(store: Store, anna: Profile
     assert found is not None
     assert (found.profile, found.secrets["password"].reveal()) == (anna, "two")
     assert store.audit() == before
+
+
+def test_what_must_not_exist_yet_is_made_once(store: Store, anna: Profile, save) -> None:
+    revision = save(store, anna, expect_revision=ABSENT, password="one")
+    with pytest.raises(Misconfigured) as caught:
+        save(store, anna.with_(sender="other@example.it"), expect_revision=ABSENT)
+    assert caught.value.problem.code == "PROFILE-CHANGED"
+    found = store.get(anna.key)
+    assert found is not None
+    assert (found.profile, found.revision) == (anna, revision)
 
 
 def test_many_are_saved_together_or_not_at_all(store: Store, anna: Profile, save) -> None:

@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recapito.store.audit import AuditRow
-    from recapito.store.profiles import ProfileRow, Save
+    from recapito.store.profiles import ABSENT, ProfileRow, Save
     from recapito.store.state import State
     from recapito.store.store import Store
 
-__all__ = ["AuditRow", "ProfileRow", "Save", "State", "Store"]
+__all__ = ["ABSENT", "AuditRow", "ProfileRow", "Save", "State", "Store"]
 
 if not TYPE_CHECKING:
     _HOMES = {
+        "ABSENT": "profiles",
         "AuditRow": "audit",
         "ProfileRow": "profiles",
         "Save": "profiles",

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from recapito.store.database import Database
     from recapito.store.sealed import SecretTable
 
-__all__ = ["ProfileRow", "Save", "get", "listed", "remove", "save"]
+__all__ = ["ABSENT", "ProfileRow", "Save", "get", "listed", "remove", "save"]
+
+#: The revision to expect of a profile that must not exist yet.
+ABSENT = ""
 
 _table = schema.profile.c
 
@@ -48,7 +51,11 @@ class ProfileRow:
 
 
 class Save(NamedTuple):
-    """One profile to save: None deletes a secret, one that is absent stays."""
+    """One profile to save: None deletes a secret, one that is absent stays.
+
+    ``expect_revision`` is what the profile must still be of, :data:`ABSENT` where it must not exist yet; None
+    does not look.
+    """
 
     profile: Profile
     secrets: Mapping[str, Secret | None]
@@ -131,7 +138,8 @@ def remove(database: "Database", secrets: "SecretTable", key: ProfileKey, *, by:
 def _save_one(connection: "Connection", secrets: "SecretTable", item: Save, revision: int) -> None:
     key = item.profile.key
     row = connection.execute(_ID, named(key)).first()
-    if item.expect_revision is not None and (row is None or str(row.revision) != item.expect_revision):
+    present = ABSENT if row is None else str(row.revision)
+    if item.expect_revision not in {None, present}:
         raise Misconfigured(problem("PROFILE-CHANGED", profile=key, operator=key.operator))
     values = _values(item.profile) | {"revision": revision}
     if row is None:

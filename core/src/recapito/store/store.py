@@ -144,7 +144,7 @@ class Store:
         """Save a profile and audit it (``action`` on ``fields``); the new revision.
 
         A secret that is None is deleted, one that is absent stays. Misconfigured (PROFILE-CHANGED) where the
-        profile is no longer of ``expect_revision``.
+        profile is no longer of ``expect_revision``, or exists although that is :data:`recapito.store.ABSENT`.
         """
         item = Save(profile, secrets, action, fields, expect_revision)
         return profiles.save(self.database, self._secrets, [item], by=by)[0]
