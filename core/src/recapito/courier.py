@@ -19,6 +19,8 @@ __all__ = ["Carried", "Courier", "complete", "crashed", "failed"]
 
 #: Seconds after the deadline at which a session that ignores it is cancelled.
 _GRACE = 0.5
+#: Core's own words for what is no fault of the line: a caller who gave up, time that is over, a file that changed.
+_NOT_THE_LINE = ("SEND-CANCELLED", "SEND-TIMEOUT", "MSG-CHANGED")
 
 
 def failed(envelope: Envelope, exc: DeliveryError) -> Receipt:
@@ -66,8 +68,10 @@ class Courier:
 
         ``begins`` is called before a session is asked to take it. Raises only what is no outcome: InvalidMessage
         and Misconfigured from the transport, and cancellation. A session that proves dead before the content is
-        replaced once.
+        replaced once; never for a caller who gave up, since a session answers its cancellation with NotSent.
         """
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task else 0
         wanted = Wanted(
             route.found,
             route.mailbox,
@@ -81,7 +85,8 @@ class Courier:
             try:
                 return Carried(await self._deliver(route, lease, rendered, deadline))
             except NotSent as exc:
-                if not (reused and self._was_dead(lease, exc, deadline)):
+                given_up = task is not None and task.cancelling() > cancelled
+                if given_up or not (reused and self._was_dead(lease, exc, deadline)):
                     raise
             lease = await self._take(route, wanted, deadline, fresh=True)
             return Carried(await self._deliver(route, lease, rendered, deadline))
@@ -91,7 +96,8 @@ class Courier:
     def _was_dead(self, lease: Lease, exc: NotSent, deadline: float) -> bool:
         """An idle line that had ended unseen. A server that answers is alive, and obeyed."""
         in_time = asyncio.get_running_loop().time() < deadline
-        silent = exc.problem.reply is None and exc.problem.retry_at is None
+        found = exc.problem
+        silent = found.reply is None and found.retry_at is None and found.code not in _NOT_THE_LINE
         return not lease.session.usable and silent and in_time
 
     async def _take(self, route: Route, wanted: Wanted, deadline: float, *, fresh: bool = False) -> Lease:

@@ -216,6 +216,17 @@ class LetsCancellationOut(Wrapped):
             raise
 
 
+class TriesAgain(Wrapped):
+    """Takes every line that fails for one that had died, and the message to another."""
+
+    async def deliver(self, envelope: Envelope, content: Content, *, deadline: float) -> Receipt:
+        try:
+            return await super().deliver(envelope, content, deadline=deadline)
+        except NotSent:
+            fresh = await MemoryTransport.open(self.transport, self.inner.profile, self.context)
+            return await fresh.deliver(envelope, content, deadline=deadline)
+
+
 class AnswersForDead(Wrapped):
     async def deliver(self, envelope: Envelope, content: Content, *, deadline: float) -> Receipt:
         try:
@@ -423,6 +434,7 @@ BROKEN: list[tuple[str, Callable[[], MemoryBench]]] = [
     ("test_cancelled_send_spends_its_session", with_session(mistaking(UnknownOutcome, NotSent))),
     ("test_cancelled_before_the_content_is_not_sent", with_session(LetsCancellationOut)),
     ("test_cancelled_before_the_content_is_not_sent", with_session(mistaking(NotSent, UnknownOutcome))),
+    ("test_cancelled_on_a_used_session_is_not_sent", with_session(TriesAgain)),
     ("test_idle_line_closed_is_not_unknown", with_session(AnswersForDead)),
     ("test_deadline_ends_a_send", with_session(IgnoresDeadline)),
     ("test_deadline_ends_a_send", with_session(mistaking(UnknownOutcome, NotSent))),

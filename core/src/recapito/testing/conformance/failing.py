@@ -171,6 +171,27 @@ class FailingChecks:
         assert not bench.arrived()
 
     @scenario
+    async def test_cancelled_on_a_used_session_is_not_sent(self, bench: Bench) -> None:
+        """Its line is not taken for one that died idle: whoever cancels it does not want it on another line."""
+        found = bench.found()
+        async with opened(bench, found) as session:
+            warm = await attempt(session, *mail(bench, found, mark="warm"))
+            assert warm.outcome is Outcome.ACCEPTED, f"{warm.problem}"
+            bench.let_idle(session)
+            bench.drop_idle("silence")
+            sending = asyncio.ensure_future(attempt(session, *mail(bench, found, mark="cancelled")))
+            await asyncio.sleep(0.1)  # long enough to begin; it may wait for an answer by now, or not yet
+            sending.cancel()
+            done, _ = await asyncio.wait([sending], timeout=5)
+            assert done, "a cancelled send must end"
+            assert not sending.cancelled(), "a cancelled send says what became of it (NotSent)"
+            assert sending.result().outcome is Outcome.NOT_SENT, f"{sending.result().problem}"
+            assert not session.usable, "a cancelled send leaves its session in doubt: it must be spent"
+        assert not any(b"cancelled@" in row.content for row in bench.arrived()), (
+            "it was sent after its caller left"
+        )
+
+    @scenario
     async def test_deadline_ends_a_send(self, bench: Bench) -> None:
         """A server that takes the content and never answers leaves it unknown, at the deadline."""
         found = bench.found()
