@@ -19,7 +19,7 @@ from recapito.senders import checked_senders
 if TYPE_CHECKING:
     from recapito.plugins import Plugins
     from recapito.problem import Problem
-    from recapito.store import Store
+    from recapito.store import ProfileRow, Store
     from recapito.transport import TransportInfo
 
 __all__ = ["Changes", "Operators", "Saved"]
@@ -57,6 +57,8 @@ class Saved:
 class _Draft:
     found: Found
     before: Found | None
+    #: Why secrets that were there could not be opened, by field.
+    lost: "Mapping[str, Problem]"
     fields: tuple[str, ...]
     proposal: Proposal | None
 
@@ -146,14 +148,15 @@ class Operators:
         self._tell(found.profile, "resumed", by)
         return True
 
-    def _existing(self, key: ProfileKey) -> Found:
-        found = self._store.get(key)
+    def _existing(self, key: ProfileKey) -> "ProfileRow":
+        found = self._store.row(key)
         if found is None:
             raise NotFound(problem("PROFILE-UNKNOWN", profile=str(key), operator=key.operator))
         return found
 
     def _draft(self, key: ProfileKey, changes: Changes) -> _Draft:
-        before = self._store.get(key)
+        opened = self._store.opened(key)
+        before, lost = (opened.found, opened.lost) if opened else (None, {})
         wrong: dict[str, str] = {}
         profile = _merged(key, before.profile if before else None, changes, wrong)
         self._refuse_if(key, wrong)
@@ -163,6 +166,8 @@ class Operators:
         moved = before is not None and before.profile.transport != profile.transport
         kept = before.secrets if before and not moved else Secrets()
         secrets = _kept_and_typed(kept, changes.secrets, info)
+        if not moved:
+            _refuse_to_keep(lost, secrets, info)
         validated, wrong = settings.validate(info.settings, profile.settings, secrets)
         if validated is None:
             self._refuse_if(key, wrong)
@@ -170,7 +175,7 @@ class Operators:
         found = Found(
             profile.with_(settings=validated.settings), validated.secrets, before.revision if before else ""
         )
-        return _Draft(found, before, _changed(before, found), proposal)
+        return _Draft(found, before, lost, _changed(before, found, lost), proposal)
 
     def _refuse_if(self, key: ProfileKey, wrong: dict[str, str]) -> None:
         if wrong:
@@ -223,7 +228,14 @@ def _kept_and_typed(kept: Secrets, typed: Secrets, info: "TransportInfo") -> Sec
     )
 
 
-def _changed(before: Found | None, after: Found) -> tuple[str, ...]:
+def _refuse_to_keep(lost: "Mapping[str, Problem]", secrets: Secrets, info: "TransportInfo") -> None:
+    """A secret that does not open is no loss where it is typed anew, or no longer needed."""
+    for name in settings.secret_fields(info.settings):
+        if name in lost and name not in secrets:
+            raise Misconfigured(lost[name])
+
+
+def _changed(before: Found | None, after: Found, lost: "Mapping[str, Problem]") -> tuple[str, ...]:
     old = before.profile if before else Profile(after.profile.key, sender="", transport="")
     names = ("sender", "sender_name", "aliases", "reply_to", "transport", "limits", "trusted_host")
     fields = [name for name in names if getattr(old, name) != getattr(after.profile, name)]
@@ -236,8 +248,8 @@ def _changed(before: Found | None, after: Found) -> tuple[str, ...]:
     kept = before.secrets if before else Secrets()
     fields += [
         f"secrets.{name}"
-        for name in sorted({*kept, *after.secrets})
-        if kept.get(name) != after.secrets.get(name)
+        for name in sorted({*kept, *lost, *after.secrets})
+        if name in lost or kept.get(name) != after.secrets.get(name)
     ]
     return tuple(fields)
 
@@ -255,4 +267,4 @@ def _typed(changes: Changes, draft: _Draft) -> dict[str, Any]:
     written: dict[str, Any] = {
         name: draft.found.secrets[name] for name in changes.secrets if changes.secrets[name]
     }
-    return written | {name: None for name in before if name not in draft.found.secrets}
+    return written | {name: None for name in (*before, *draft.lost) if name not in draft.found.secrets}

@@ -330,6 +330,30 @@ def test_a_key_is_added_and_rotated_and_the_secrets_stay(recapito: Run, home: Pa
     assert _stored_secret() == Secret("pl4nted")
 
 
+def test_a_rotation_that_has_nothing_to_do_says_so(recapito: Run) -> None:
+    _make(recapito)
+    ended = recapito("keys", "rotate", "--json").json
+    assert (ended["rewritten"], ended["changed"], ended["lost"]) == (0, False, 0)
+    assert f"{ended['key']} is the newest key and writes already" in recapito("keys", "rotate").out
+
+
+def test_a_lost_key_is_no_dead_end(recapito: Run, home: Path) -> None:
+    _make(recapito)
+    (home / "config" / "keys").unlink()
+    assert recapito("profile", "show", "anna", "--json").json["secrets"] == ["password"]
+    recapito("profile", "pause", "anna")
+    for operator in ("anna", "bruno"):
+        with pytest.raises(AssertionError, match="KEY-UNKNOWN"):
+            _make(recapito, operator)
+    recapito("keys", "new")
+    assert "1 secret cannot be read" in recapito("keys", "rotate", "--leave-lost").out
+    for operator in ("anna", "bruno"):
+        _make(recapito, operator)
+    assert _stored_secret() == Secret("pl4nted")
+    assert recapito("keys", "rotate", "--json").json["lost"] == 0
+    recapito("profile", "remove", "anna", "--yes")
+
+
 def test_a_new_key_for_the_environment_goes_to_a_private_file_and_nowhere_else(
     recapito: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

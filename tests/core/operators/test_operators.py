@@ -14,6 +14,7 @@ from recapito.hookspecs import Change, Subject
 from recapito.operators import Changes, Operators
 from recapito.plugins import Plugins
 from recapito.problem import Scope, Who
+from recapito.store.location import key_file
 
 ANNA = ProfileKey("", "anna")
 ACME = Changes(
@@ -287,6 +288,55 @@ def test_a_removed_profile_is_gone_with_its_secrets(
 def test_a_profile_that_does_not_exist_is_named(operators: Operators, act: str) -> None:
     with pytest.raises(NotFound, match="anna"):
         getattr(operators, act)(ANNA, by="admin")
+
+
+# A lost key
+
+
+@pytest.fixture
+def lost(operators: Operators, store: Store) -> str:
+    """Anna's password is under a key that is gone; another key writes."""
+    operators.save(ANNA, ACME, by="admin")
+    gone = key_file().read_text().partition(":")[0]
+    key_file().unlink()
+    store.keys_new()
+    store.keys_rotate(leave_lost=True)
+    return gone
+
+
+@pytest.mark.parametrize("act", ["pause", "remove"])
+def test_a_profile_whose_password_is_lost_can_be_paused_and_removed(
+    operators: Operators, store: Store, lost: str, act: str
+) -> None:
+    getattr(operators, act)(ANNA, by="admin")
+    row = store.row(ANNA)
+    assert row is None or row.state.paused
+
+
+def test_a_lost_password_is_typed_again(operators: Operators, store: Store, lost: str) -> None:
+    saved = operators.save(ANNA, Changes(secrets=Secrets({"password": "nuova"})), by="admin")
+    assert saved.fields == ("secrets.password",)
+    assert store.get(ANNA) == saved.found
+    assert saved.found.secrets["password"].reveal() == "nuova"
+
+
+def test_what_would_keep_a_lost_password_names_the_key(operators: Operators, store: Store, lost: str) -> None:
+    for changes in (Changes(sender_name="Anna"), Changes(secrets=Secrets({"password": ""}))):
+        with pytest.raises(Misconfigured) as caught:
+            operators.save(ANNA, changes, by="admin")
+        assert caught.value.problem.code == "KEY-UNKNOWN"
+        assert lost in str(caught.value)
+        assert "--leave-lost" in caught.value.problem.explain("it").do
+
+
+def test_a_lost_password_goes_with_the_transport_that_it_was_for(
+    operators: Operators, store: Store, lost: str
+) -> None:
+    app = Secrets({"password": "abcd efgh ijkl mnop"})
+    to_gmail = Changes(
+        sender="anna@gmail.com", transport="gmail_oauth", settings={"sign_in": "app-password"}, secrets=app
+    )
+    assert store.get(operators.save(ANNA, to_gmail, by="admin").found.profile.key) is not None
 
 
 # Attention

@@ -145,6 +145,35 @@ def test_the_list_is_in_order_and_shows_no_secret(store: Store, save, paused) ->
     assert "pl4nted" not in repr(rows)
 
 
+def test_one_row_says_what_the_list_says(store: Store, anna: Profile, save, paused) -> None:
+    save(store, anna, token="pl4nted", password="pl4nted")
+    save(store, anna.with_(key=anna.key._replace(name="pec")), password="pl4nted")
+    store.pause(anna.key, paused, by="test")
+    row = store.row(anna.key)
+    assert row is not None
+    assert [row] == [each for each in store.profiles() if each.key == anna.key]
+    assert (row.secret_fields, row.state.problem) == (("password", "token"), paused)
+    assert store.row(anna.key._replace(name="other")) is None
+    assert store.row(anna.key._replace(name="\0")) is None
+
+
+def test_what_opens_is_read_though_something_else_does_not(store: Store, anna: Profile, save) -> None:
+    save(store, anna, password="one")
+    store.keys_new()
+    store.keys_rotate()
+    everything = store.opened(anna.key)
+    assert everything is not None
+    assert (everything.found, everything.lost) == (store.get(anna.key), {})
+    spoil = "update recapito_secret set field = 'token' where field = 'password'"
+    store.database.write(lambda connection: connection.exec_driver_sql(spoil))
+    save(store, anna, password="two")
+    some = store.opened(anna.key)
+    assert some is not None
+    assert {name: secret.reveal() for name, secret in some.found.secrets.items()} == {"password": "two"}
+    assert {name: problem.code for name, problem in some.lost.items()} == {"token": "SECRET-DAMAGED"}
+    assert store.opened(anna.key._replace(name="other")) is None
+
+
 def test_companies_come_into_being_with_their_first_profile(store: Store, save) -> None:
     assert store.companies() == ()
     for company in ("beta", "acme", "beta"):

@@ -7,6 +7,7 @@ import time
 import pytest
 from sqlalchemy import select
 
+from recapito.errors import Misconfigured
 from recapito.profile import Profile
 from recapito.store import Store, schema
 from recapito.store.location import key_file
@@ -171,6 +172,38 @@ def test_a_store_without_secrets_rotates_too(store: Store, anna: Profile, save) 
     assert store.keys_rotate() == 0
     save(store, anna, password="x")
     assert key_ids(store) == {new}
+
+
+def test_the_secrets_of_a_lost_key_are_left_where_that_is_wanted(
+    store: Store, save, database_url: str
+) -> None:
+    anna, bruno = fill(store, save, 2)
+    [lost] = key_ids(store)
+    new = store.keys_new()
+    key_file().write_text(key_file().read_text().splitlines()[0] + "\n")
+    with Store.open(database_url) as opened:
+        with pytest.raises(Misconfigured, match=lost):
+            opened.keys_rotate()
+        assert key_ids(opened) == {lost}
+        for changed in (True, False):
+            rotated = opened.keys_rotate(leave_lost=True)
+            assert (rotated, rotated.key, rotated.changed, rotated.lost) == (0, new, changed, 2)
+        save(opened, anna, password="again")
+        assert key_ids(opened) == {lost, new}
+        found = opened.get(anna.key)
+        assert found is not None
+        assert found.secrets["password"].reveal() == "again"
+        with pytest.raises(Misconfigured, match=lost):
+            opened.get(bruno.key)
+
+
+def test_a_rotation_says_whether_another_key_wrote_before(store: Store, anna: Profile, save) -> None:
+    save(store, anna, password="x")
+    [first] = key_ids(store)
+    assert (store.keys_rotate().changed, store.keys_rotate().key) == (False, first)
+    new = store.keys_new()
+    rotated = store.keys_rotate()
+    assert (rotated, rotated.changed, rotated.key, rotated.lost) == (1, True, new, 0)
 
 
 def test_profiles_with_a_lost_key_can_be_removed_and_the_rest_rotated(

@@ -16,7 +16,7 @@ from recapito.settings import secret_fields
 
 if TYPE_CHECKING:
     from recapito.plugins import Plugins
-    from recapito.store import Store
+    from recapito.store import Opened, Store
 
 __all__ = ["Mistake", "Plan", "Planned", "make_plan"]
 
@@ -162,7 +162,7 @@ class _RowReader:
     ) -> Planned | None:
         """What saving would make of it; None where it would not be saved, and the mistakes say why."""
         try:
-            before = store.get(key)
+            before = store.opened(key)
             found = operators.draft(key, changes)
         except Misconfigured as exc:
             for name, reason in exc.fields.items():
@@ -199,8 +199,9 @@ class _RowReader:
         return found
 
 
-def _action(before: Found | None, after: Found) -> str:
-    if before is None:
+def _action(opened: "Opened | None", after: Found) -> str:
+    if opened is None:
         return "create"
-    same = before.profile == after.profile and dict(before.secrets) == dict(after.secrets)
+    before = opened.found
+    same = before.profile == after.profile and dict(before.secrets) == dict(after.secrets) and not opened.lost
     return "unchanged" if same else "change"

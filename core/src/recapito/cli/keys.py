@@ -11,7 +11,10 @@ from recapito.cli.run import Run, pass_run
 from recapito.cli.words import N_, _, ngettext
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from recapito.secret import Secret
+    from recapito.store.rotation import Rotated
 
 __all__ = ["keys"]
 
@@ -56,15 +59,31 @@ def _write(file: str, keys: "Secret") -> None:
 
 
 @keys.command(help=N_("Make the newest key the writing key, and encrypt every secret with it again."))
+@option(
+    "--leave-lost",
+    is_flag=True,
+    text=N_("Leave the secrets of a key that is lost for good as they are; they must be typed again."),
+)
 @pass_run
-def rotate(run: Run) -> None:
+def rotate(run: Run, leave_lost: bool) -> None:
     """Rotate, with progress, while other processes run."""
     store = run.store()
     with progress(run.output, _("Encrypting again")) as step:
-        count = store.keys_rotate(progress=step, by=run.by)
-    run.output.data(
-        {"rewritten": count},
-        ngettext(
-            "{count} secret was encrypted again.", "{count} secrets were encrypted again.", count
-        ).format(count=count),
-    )
+        done = store.keys_rotate(progress=step, by=run.by, leave_lost=leave_lost)
+    data = {"rewritten": int(done), "key": done.key, "changed": done.changed, "lost": done.lost}
+    run.output.data(data, _rotated(done))
+
+
+def _rotated(done: "Rotated") -> "Iterator[str]":
+    if done.changed or done:
+        yield ngettext(
+            "{count} secret was encrypted again.", "{count} secrets were encrypted again.", done
+        ).format(count=int(done))
+    else:
+        yield _("{key} is the newest key and writes already; nothing was changed.").format(key=done.key)
+    if done.lost:
+        yield ngettext(
+            "{count} secret cannot be read, and must be typed again.",
+            "{count} secrets cannot be read, and must be typed again.",
+            done.lost,
+        ).format(count=done.lost)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recapito.operators import Changes, Saved
-    from recapito.profile import Found
     from recapito.secret import Secrets
+    from recapito.store import ProfileRow
     from recapito.transport import TransportInfo
 
 __all__ = ["saved_lines", "set_"]
@@ -73,7 +73,7 @@ def set_(
         raise click.UsageError(_("--password-stdin and --secret-stdin both read standard input: give one."))
     key = run.key(operator, profile, company)
     operators = run.operators(create=True)
-    before = run.store().get(key)
+    before = run.store().row(key)
     info = _transport(run, before, fields)
     known, secret = _field_names(run, info)
     values = read_values(settings, known=known, secret=secret)
@@ -105,7 +105,7 @@ def saved_lines(saved: "Saved") -> "Iterator[str]":
         yield _("{profile}: nothing has changed.").format(profile=profile.key)
 
 
-def _transport(run: Run, before: "Found | None", fields: dict[str, Any]) -> "TransportInfo | None":
+def _transport(run: Run, before: "ProfileRow | None", fields: dict[str, Any]) -> "TransportInfo | None":
     """The transport that the profile will have, as far as it can be known before its settings are."""
     named = fields["transport"] or (before.profile.transport if before else None)
     if named:
@@ -126,7 +126,12 @@ def _field_names(run: Run, info: "TransportInfo | None") -> tuple[frozenset[str]
 
 
 def _secrets(
-    run: Run, info: "TransportInfo | None", before: "Found | None", *, password_stdin: bool, field: str | None
+    run: Run,
+    info: "TransportInfo | None",
+    before: "ProfileRow | None",
+    *,
+    password_stdin: bool,
+    field: str | None,
 ) -> "Secrets":
     """What was typed: the field that standard input holds, else, on a terminal, those that the profile lacks."""
     from recapito.secret import Secrets
@@ -138,7 +143,7 @@ def _secrets(
     if field is not None:
         return Secrets({field: run.read_secret()})
     stays = before is not None and info is not None and before.profile.transport == info.name
-    if info is None or not run.may_ask or (before and stays and before.secrets):
+    if info is None or not run.may_ask or (before and stays and before.secret_fields):
         return Secrets()
     return Secrets({name: run.ask_secret(_title(info, name), instead="--password-stdin") for name in known})
 
@@ -149,7 +154,7 @@ def _title(info: "TransportInfo", name: str) -> str:
 
 
 def _changes(
-    before: "Found | None", fields: dict[str, Any], settings: dict[str, Any], secrets: "Secrets"
+    before: "ProfileRow | None", fields: dict[str, Any], settings: dict[str, Any], secrets: "Secrets"
 ) -> "Changes":
     from recapito.operators import Changes
 

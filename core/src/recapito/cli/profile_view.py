@@ -13,8 +13,8 @@ from recapito.cli.words import N_, _
 
 if TYPE_CHECKING:
     from recapito.ledger.journal import JournalRow
-    from recapito.profile import Found, ProfileKey
-    from recapito.store import State
+    from recapito.profile import ProfileKey
+    from recapito.store import ProfileRow
 
 __all__ = ["list_", "show"]
 
@@ -72,20 +72,19 @@ def show(run: Run, operator: str, profile: str, company: str | None, last: int) 
     from recapito.ledger.journal import Journal
 
     key = run.key(operator, profile, company)
-    found = run.store().get(key)
+    found = run.store().row(key)
     if found is None:
         raise NotFound(problem("PROFILE-UNKNOWN", profile=str(key), operator=key.operator))
-    state = run.store().state(key)
     journal = Journal(run.store())
     try:
         sends = [_send(row) for row in journal.recent(key=key, limit=last)]
     finally:
         journal.close(timeout=1)
-    run.output.data(_data(found, state, sends), _lines(key, found, state, sends))
+    run.output.data(_data(found, sends), _lines(key, found, sends))
 
 
-def _data(found: "Found", state: "State", sends: list[dict[str, Any]]) -> dict[str, Any]:
-    profile = found.profile
+def _data(found: "ProfileRow", sends: list[dict[str, Any]]) -> dict[str, Any]:
+    profile, state = found.profile, found.state
     return {
         "company": profile.key.company,
         "operator": profile.key.operator,
@@ -96,7 +95,7 @@ def _data(found: "Found", state: "State", sends: list[dict[str, Any]]) -> dict[s
         "reply_to": profile.reply_to,
         "transport": profile.transport,
         "settings": dict(profile.settings),
-        "secrets": sorted(found.secrets),
+        "secrets": list(found.secret_fields),
         "limits": profile.limits.to_dict(),
         "state": "paused" if state.paused else "active",
         "problem": problem_data(state.problem),
@@ -104,8 +103,8 @@ def _data(found: "Found", state: "State", sends: list[dict[str, Any]]) -> dict[s
     }
 
 
-def _lines(key: "ProfileKey", found: "Found", state: "State", sends: list[dict[str, Any]]) -> Iterator[str]:
-    profile = found.profile
+def _lines(key: "ProfileKey", found: "ProfileRow", sends: list[dict[str, Any]]) -> Iterator[str]:
+    profile, state = found.profile, found.state
     named = f"{profile.sender_name} <{profile.sender}>" if profile.sender_name else profile.sender
     yield f"{key}: {named}"
     facts = {
@@ -113,7 +112,7 @@ def _lines(key: "ProfileKey", found: "Found", state: "State", sends: list[dict[s
         _("answers to"): profile.reply_to,
         _("transport"): profile.transport,
         **{name: _short(value) for name, value in sorted(profile.settings.items())},
-        **{name: _("set, not shown") for name in sorted(found.secrets)},
+        **{name: _("set, not shown") for name in found.secret_fields},
         _("limits"): ", ".join(limits_shown(profile.limits)),
         _("state"): _("paused") if state.paused else _("active"),
     }

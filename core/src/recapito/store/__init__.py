@@ -4,16 +4,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recapito.store.audit import AuditRow
-    from recapito.store.profiles import ABSENT, ProfileRow, Save
+    from recapito.store.profiles import ABSENT, Opened, ProfileRow, Save
     from recapito.store.state import State
     from recapito.store.store import Store
 
-__all__ = ["ABSENT", "AuditRow", "ProfileRow", "Save", "State", "Store"]
+__all__ = ["ABSENT", "AuditRow", "Opened", "ProfileRow", "Save", "State", "Store"]
 
 if not TYPE_CHECKING:
     _HOMES = {
         "ABSENT": "profiles",
         "AuditRow": "audit",
+        "Opened": "profiles",
         "ProfileRow": "profiles",
         "Save": "profiles",
         "State": "state",

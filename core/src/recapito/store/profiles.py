@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, true, update
 
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured, NotFound
 from recapito.limits import Limits
+from recapito.problem import Problem
 from recapito.profile import Found, Profile, ProfileKey
 from recapito.secret import Secret
 from recapito.store import audit, company, schema, state
@@ -19,12 +20,12 @@ from recapito.store.state import State, matches, named, state_of
 from recapito.store.turn import touch
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from recapito.store.database import Database
     from recapito.store.sealed import SecretTable
 
-__all__ = ["ABSENT", "ProfileRow", "Save", "get", "listed", "remove", "save"]
+__all__ = ["ABSENT", "Opened", "ProfileRow", "Save", "get", "listed", "opened", "remove", "row", "save"]
 
 #: The revision to expect of a profile that must not exist yet.
 ABSENT = ""
@@ -50,6 +51,14 @@ class ProfileRow:
     secret_fields: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A profile with those of its secrets that open; ``lost`` says why the others do not, by field."""
+
+    found: Found
+    lost: Mapping[str, Problem]
+
+
 class Save(NamedTuple):
     """One profile to save: None deletes a secret, one that is absent stays.
 
@@ -71,15 +80,40 @@ def get(database: "Database", secrets: "SecretTable", key: ProfileKey) -> Found 
         rows = connection.execute(_GET, named(key)).all()
         if not rows:
             return None
-        kept = [(row.field, row.sealed) for row in rows if row.field is not None]
-        opened = secrets.open(connection, rows[0].id, kept)
-        return Found(_profile(rows[0]), opened, str(rows[0].revision))
+        found = secrets.open(connection, rows[0].id, _sealed(rows))
+        return Found(_profile(rows[0]), found, str(rows[0].revision))
 
     return database.read(work) if is_possible(key) else None
 
 
+def opened(database: "Database", secrets: "SecretTable", key: ProfileKey) -> Opened | None:
+    """As :func:`get`, where secrets that do not open are no failure."""
+
+    def work(connection: "Connection") -> Opened | None:
+        rows = connection.execute(_GET, named(key)).all()
+        if not rows:
+            return None
+        found, lost = secrets.open_most(connection, rows[0].id, _sealed(rows))
+        return Opened(Found(_profile(rows[0]), found, str(rows[0].revision)), lost)
+
+    return database.read(work) if is_possible(key) else None
+
+
+def row(connection: "Connection", key: ProfileKey) -> ProfileRow | None:
+    """One profile as :func:`listed` has it."""
+    if not is_possible(key):
+        return None
+    return next(iter(_rows(connection, matches(schema.profile), named(key))), None)
+
+
 def listed(connection: "Connection", of_company: str | None) -> tuple[ProfileRow, ...]:
     """All profiles, or those of one company, in the order of their keys."""
+    return _rows(connection, true() if of_company is None else _table.company == of_company)
+
+
+def _rows(
+    connection: "Connection", which: "ColumnElement[bool]", parameters: Mapping[str, str] | None = None
+) -> tuple[ProfileRow, ...]:
     state_row = schema.state.c
     with_state = schema.profile.outerjoin(
         schema.state,
@@ -88,13 +122,13 @@ def listed(connection: "Connection", of_company: str | None) -> tuple[ProfileRow
         & (state_row.name == _table.name),
     )
     query = select(schema.profile, state_row.problem, state_row.since, state_row.paused_by)
-    query = query.select_from(with_state).order_by(_table.company, _table.operator, _table.name)
-    if of_company is not None:
-        query = query.where(_table.company == of_company)
+    query = query.select_from(with_state).order_by(_table.company, _table.operator, _table.name).where(which)
+    names = select(schema.secret.c.owner, schema.secret.c.field)
+    names = names.join(schema.profile, schema.secret.c.owner == _table.id).where(which)
     fields: dict[str, list[str]] = {}
-    for owner, field in connection.execute(select(schema.secret.c.owner, schema.secret.c.field)):
+    for owner, field in connection.execute(names, parameters):
         fields.setdefault(owner, []).append(field)
-    found = ((_profile(row), row) for row in connection.execute(query))
+    found = ((_profile(row), row) for row in connection.execute(query, parameters))
     return tuple(
         ProfileRow(each.key, each, state_of(row), str(row.revision), tuple(sorted(fields.get(row.id, ()))))
         for each, row in found
@@ -151,6 +185,10 @@ def _save_one(connection: "Connection", secrets: "SecretTable", item: Save, revi
         owner = row.id
         connection.execute(update(schema.profile).where(_table.id == owner).values(values))
     secrets.write(connection, owner, item.secrets)
+
+
+def _sealed(rows: Sequence[Any]) -> list[tuple[str, bytes]]:
+    return [(row.field, row.sealed) for row in rows if row.field is not None]
 
 
 def _values(profile: Profile) -> dict[str, Any]:

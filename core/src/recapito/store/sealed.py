@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured
+from recapito.problem import Problem
 from recapito.secret import Secret, Secrets
 from recapito.store import schema
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SecretTable"]
 
+_LOST = frozenset({"KEY-UNKNOWN", "KEY-WRONG", "SECRET-DAMAGED"})
 _CHECK = Secret("recapito")
 _ONE = delete(schema.secret).where(
     schema.secret.c.owner == bindparam("of_owner"), schema.secret.c.field == bindparam("of_field")
@@ -53,15 +55,29 @@ class SecretTable:
 
     def open(self, connection: "Connection", owner: str, rows: Iterable[tuple[str, bytes]]) -> Secrets:
         """The secrets of ``owner`` from what is kept. Raises Misconfigured (KEY-…, SECRET-DAMAGED)."""
-        found = {}
+        return Secrets({field: self._opened(connection, owner, field, sealed) for field, sealed in rows})
+
+    def open_most(
+        self, connection: "Connection", owner: str, rows: Iterable[tuple[str, bytes]]
+    ) -> tuple[Secrets, dict[str, Problem]]:
+        """As :meth:`open`; those that do not open come out as why, by field."""
+        found, lost = {}, {}
         for field, sealed in rows:
             try:
-                found[field] = self.box.open(sealed, owner, field)
+                found[field] = self._opened(connection, owner, field, sealed)
             except Misconfigured as exc:
-                if exc.problem.code == "SECRET-DAMAGED":
-                    self.verify(connection, _key_of(sealed))
-                raise
-        return Secrets(found)
+                if exc.problem.code not in _LOST:
+                    raise
+                lost[field] = exc.problem
+        return Secrets(found), lost
+
+    def _opened(self, connection: "Connection", owner: str, field: str, sealed: bytes) -> Secret:
+        try:
+            return self.box.open(sealed, owner, field)
+        except Misconfigured as exc:
+            if exc.problem.code == "SECRET-DAMAGED":
+                self.verify(connection, _key_of(sealed))
+            raise
 
     def writing_key(self, connection: "Connection") -> str:
         """The id of the key that writes; the first one is chosen now. Raises Misconfigured (KEY-…)."""

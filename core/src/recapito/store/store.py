@@ -17,7 +17,8 @@ from recapito.store.box import Box
 from recapito.store.database import Database
 from recapito.store.files import find_file
 from recapito.store.keys import Keyring, KeySource, NewKey, key_source, keys_new
-from recapito.store.profiles import ProfileRow, Save
+from recapito.store.profiles import Opened, ProfileRow, Save
+from recapito.store.rotation import Rotated
 from recapito.store.sealed import SecretTable
 from recapito.store.state import State
 from recapito.store.version import Version
@@ -127,6 +128,14 @@ class Store:
         """The profile with its secrets as it is now; None where there is none."""
         return profiles.get(self.database, self._secrets, key)
 
+    def opened(self, key: ProfileKey) -> Opened | None:
+        """As :meth:`get`, with those secrets that open; the others' problems by field (a lost key, say)."""
+        return profiles.opened(self.database, self._secrets, key)
+
+    def row(self, key: ProfileKey) -> ProfileRow | None:
+        """The profile, its state and which secrets it has, without opening any; None where there is none."""
+        return self.database.read(lambda connection: profiles.row(connection, key))
+
     def profiles(self, company: str | None = None) -> tuple[ProfileRow, ...]:
         """All profiles, or those of one company, by key; their secrets stay sealed."""
         return self.database.read(lambda connection: profiles.listed(connection, company))
@@ -214,11 +223,16 @@ class Store:
         return keys_new(self._secrets.box.keyring.source)
 
     def keys_rotate(
-        self, progress: Callable[[int, int], None] | None = None, *, by: str = "keys rotate"
-    ) -> int:
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        by: str = "keys rotate",
+        leave_lost: bool = False,
+    ) -> Rotated:
         """Make the newest key the writing key, and seal every secret with it again while others run; how many.
 
         Every process must have the key by now: one that reads ``RECAPITO_KEYS`` only at its start has it from
-        its deployment on.
+        its deployment on. Where an older key is missing nothing is changed, and Misconfigured (KEY-UNKNOWN) is
+        raised; with ``leave_lost`` its secrets are left as they are, to be typed again.
         """
-        return rotation.rotate(self.database, self._secrets, by, progress)
+        return rotation.rotate(self.database, self._secrets, by, progress, leave_lost=leave_lost)
