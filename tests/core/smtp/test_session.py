@@ -19,6 +19,7 @@ from recapito.testing.script import (
     say,
     send,
     silence,
+    wait,
 )
 
 pytestmark = pytest.mark.anyio
@@ -313,6 +314,73 @@ async def test_fifty_sends_after_fifty_dead_lines_are_never_unknown(desk) -> Non
 
 
 # Closing
+
+
+@pytest.mark.parametrize(
+    ("where", "heard", "outcome"),
+    [
+        ({"RCPT": silence}, b"RCPT", NotSent),
+        ({"content": silence}, b"\r\n.\r\n", UnknownOutcome),
+        ({"content": [wait(0.2), "250 2.0.0 Ok"]}, b"\r\n.\r\n", UnknownOutcome),
+    ],
+)
+async def test_closing_gives_up_a_message_under_way_at_once(desk, where, heard: bytes, outcome) -> None:
+    with ScriptServer(polite(**where)) as server:
+        async with desk.patient(command=60, end=60).open(server) as session:
+            envelope, content = desk.mail()
+            sending = asyncio.ensure_future(session.deliver(envelope, content, deadline=1e12))
+            await eventually(lambda: heard in server.heard)
+            await session.close()
+            await asyncio.wait([sending], timeout=2)
+            assert sending.done()
+            assert isinstance(sending.exception(), outcome)
+            assert not session.usable
+
+
+async def test_closing_gives_up_a_message_that_waits_for_room(desk) -> None:
+    with SmtpServer(tls="plain") as server, server.stall():
+        async with desk.patient(block=60).open(server) as session:
+            envelope, content = desk.mail(size=40_000_000)
+            sending = asyncio.ensure_future(session.deliver(envelope, content, deadline=1e12))
+            await eventually(lambda: session._channel._room is not None)
+            await session.close()
+            await asyncio.wait([sending], timeout=2)
+            assert sending.done()
+            assert isinstance(sending.exception(), NotSent)
+
+
+class Pausing(Specimen):
+    """Waits, after its first chunk, until ``go`` is set."""
+
+    go = None
+
+    async def chunks(self):
+        async for chunk in super().chunks():
+            yield chunk
+            await self.go.wait()
+
+
+async def test_closing_between_two_chunks_sends_no_final_dot(desk) -> None:
+    with ScriptServer(polite(DATA=[say("354 go"), hear_content()])) as server:
+        async with desk.open(server) as session:
+            envelope, content = desk.mail(size=500_000)
+            content.__class__, content.go = Pausing, asyncio.Event()
+            sending = asyncio.ensure_future(session.deliver(envelope, content, deadline=1e12))
+            await eventually(lambda: content.handed > 0)
+            await session.close()
+            content.go.set()
+            with pytest.raises(NotSent):
+                await sending
+        assert b"\r\n.\r\n" not in server.heard
+
+
+async def test_the_reply_to_a_command_that_nobody_waits_for_answers_no_other(desk) -> None:
+    with ScriptServer(polite(NOOP=[wait(0.1), "250 Ok"], VRFY="550 no")) as server:
+        async with desk.open(server) as session:
+            channel = session._channel
+            channel.write(b"NOOP\r\n")
+            channel.expect().cancel()
+            assert (await channel.command("VRFY anna", 2)).status == 550
 
 
 async def test_closing_says_goodbye_once_and_never_raises(desk) -> None:

@@ -87,12 +87,11 @@ class Channel(asyncio.Protocol):
             self._settle(reply)
 
     def _settle(self, reply: Reply) -> None:
-        while self._expecting:
-            future = self._expecting.popleft()
-            if not future.done():
-                future.set_result(reply)
-                return
-        self.stray = reply
+        if not self._expecting:
+            self.stray = reply
+        # Where the one who expected it waits no more, it is still the answer to that command, and to no other.
+        elif not (future := self._expecting.popleft()).done():
+            future.set_result(reply)
 
     def pause_writing(self) -> None:
         """The buffer is full: :meth:`drain` waits."""
@@ -213,21 +212,26 @@ class Channel(asyncio.Protocol):
         self.connection_made(transport)
 
     def fail(self, failure: LineFailure) -> None:
-        """End the line at once, without flushing; the first reason stays."""
+        """End the line at once, without flushing; the first reason stays, and everyone who waits learns it."""
         if self._failure is None:
             failure.reply = failure.reply or self.stray
             self._failure = failure
-            while self._expecting:
-                _give(self._expecting.popleft(), self._again())
-            if self._room is not None:
-                _give(self._room, self._again())
+        while self._expecting:
+            _give(self._expecting.popleft(), self._again())
+        if self._room is not None:
+            _give(self._room, self._again())
         if self._transport is not None:
             self._transport.abort()
 
     async def close(self, limit: float) -> None:
-        """End the line in order, within ``limit`` seconds, or else at once. Never raises."""
+        """End the line in order, within ``limit`` seconds, or else at once. Never raises.
+
+        Where somebody still waits on it, it is lost for them.
+        """
         if self._transport is None:
             return
+        if self._expecting or self._room is not None:
+            self.fail(Lost("closed"))
         if self._failure is None:
             self._failure = Lost("closed")
             self._transport.close()

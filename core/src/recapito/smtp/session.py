@@ -135,9 +135,14 @@ class SmtpSession:
             return delivery.settled()
 
     async def close(self) -> None:
-        """Say QUIT where the line is in order; at most a few seconds; never raises."""
+        """Say QUIT where the line is in order; at most a few seconds; never raises.
+
+        A message under way is given up: *not sent*, or *unknown* after its final dot.
+        """
         limit = self._patience.goodbye
-        if self.usable and not self._busy.locked():
+        if self._busy.locked():
+            self._channel.fail(Lost("closed"))
+        elif self.usable:
             try:
                 await self._channel.command("QUIT", limit)
             except LineFailure:
