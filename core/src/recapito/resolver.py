@@ -96,7 +96,8 @@ class Resolver:
         return Resolved(await self._in_thread(self._routes.draft, found))
 
     async def _read_version(self, store: "Store") -> int:
-        return store.version() if store.version_is_cheap else await self._in_thread(store.version)
+        version = store.version_at_once()
+        return version if version is not None else await self._in_thread(store.version)
 
     async def _route(self, key: ProfileKey) -> Route:
         if self._dict is None:

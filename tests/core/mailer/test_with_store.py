@@ -1,7 +1,9 @@
 """With a store: states are remembered, edits take effect at the next send, sends are journalled."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,23 @@ def test_nothing_is_sent_where_the_journal_cannot_be_written(
     with pytest.raises(Misconfigured):
         mailer.send("anna", message)
     assert len(memory.sent) == 1
+
+
+@pytest.mark.anyio
+async def test_a_locked_file_holds_up_neither_the_loop_nor_a_timeout(
+    url: str, store: Store, memory: MemoryTransport, message: Message
+) -> None:
+    store.close()
+    with Store.open(f"{url}?timeout=3") as opened:
+        opened.close()
+        async with AsyncMailer(opened, transports=[memory_info(memory)]) as mailer:
+            with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+                other.execute("pragma locking_mode=exclusive")
+                other.execute("begin exclusive")
+                receipt = await mailer.send("anna", message, timeout=0.2, check=False)
+            assert receipt.problem is not None
+            assert receipt.problem.code == "SEND-TIMEOUT"
+            await mailer.send("anna", message)
 
 
 @pytest.mark.anyio

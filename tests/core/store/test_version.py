@@ -1,10 +1,13 @@
 """The number by which a process knows that somebody changed something."""
 
-import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from recapito.errors import Misconfigured
 from recapito.ledger.journal import Journal
 from recapito.limits import Limits
 from recapito.store import Store
@@ -62,13 +65,26 @@ def test_a_refused_save_changes_no_version(store: Store, anna, save) -> None:
     assert store.version() == before
 
 
-def test_sqlite_may_be_asked_on_an_event_loop(store: Store) -> None:
-    assert store.version_is_cheap == store.database.where.is_sqlite
+def test_sqlite_answers_at_once_and_a_server_is_not_waited_for(store: Store) -> None:
+    assert store.version_at_once() == (store.version() if store.database.where.is_sqlite else None)
 
-    async def ask() -> int:
-        return store.version()
 
-    assert asyncio.run(ask()) == store.version()
+@pytest.mark.timeout(20)
+def test_a_locked_file_is_not_waited_for_on_an_event_loop(tmp_path: Path, home: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    Store.create(url).close()
+    with Store.open(f"{url}?timeout=3600") as patient, Store.open(f"{url}?timeout=0.1") as hasty:
+        for store in (patient, hasty):
+            store.version()
+            store.close()
+        with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
+            other.execute("pragma locking_mode=exclusive")
+            other.execute("begin exclusive")
+            assert patient.version_at_once() is None
+            with pytest.raises(Misconfigured) as caught:
+                hasty.version()
+            assert caught.value.problem.code == "STORE-LOCKED"
+        assert patient.version_at_once() == hasty.version()
 
 
 def test_it_works_again_after_closing(store: Store, anna, save) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, event
@@ -68,9 +69,9 @@ class Database:
         """
         return self._tried(self._writing, work)
 
-    def dedicate(self) -> Dedicated:
-        """A connection for one purpose, outside the pool."""
-        made = Dedicated(self.where)
+    def dedicate(self, patience: float | None = None) -> Dedicated:
+        """A connection for one purpose, outside the pool. ``patience`` in seconds, if it is not the store's."""
+        made = Dedicated(self.where if patience is None else replace(self.where, patience=patience))
         self._dedicated.add(made)
         return made
 

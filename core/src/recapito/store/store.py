@@ -42,8 +42,6 @@ class Store:
         )
         self._secrets = SecretTable(Box(self.id, Keyring(keys or key_source())), may_make_key=may_make_key)
         self._version = Version(database)
-        #: Whether :meth:`version` may be called on an event loop: microseconds on SQLite, a select elsewhere.
-        self.version_is_cheap: bool = database.where.is_sqlite
 
     @classmethod
     def open(
@@ -121,6 +119,10 @@ class Store:
         The journal's writes and what was told do not change it.
         """
         return self._version.read()
+
+    def version_at_once(self) -> int | None:
+        """As :meth:`version`, for an event loop: None where it would have to wait (a server, a locked file)."""
+        return self._version.read_at_once()
 
     # Profiles
 
