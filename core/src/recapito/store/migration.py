@@ -30,8 +30,16 @@ def revision(connection: "Connection", database: "Database") -> str | None:
             text("select 1 from sqlite_master where name = 'recapito_alembic_version'")
         ).scalar()
     else:
+        # Not to_regclass: it answers from this connection's cache, which still says "no such table" to whoever
+        # waited for the lock while another process made it.
         there = connection.execute(
-            text("select to_regclass(:name)"), {"name": database.table("recapito_alembic_version")}
+            text(
+                "select 1 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                " where c.relname = 'recapito_alembic_version'"
+                " and n.nspname = any(case when cast(:schema as text) is null then current_schemas(false)"
+                " else array[cast(:schema as name)] end)"
+            ),
+            {"schema": database.where.schema},
         ).scalar()
     return connection.execute(schema.version_table.select()).scalar() if there else None
 
