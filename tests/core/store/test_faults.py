@@ -12,9 +12,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from recapito.errors import Misconfigured
 from recapito.ledger.journal import Journal
@@ -283,6 +284,60 @@ def test_an_idle_connection_that_died_is_replaced_unseen(
             use()
         assert len(journal.recent()) == 2
         journal.close()
+
+
+@contextmanager
+def stopped(admin: Any) -> Iterator[None]:
+    """The server's processes for everybody else get no time, as on a machine that is out of memory."""
+    others = "pid <> pg_backend_pid() and datname = current_database() and backend_type = 'client backend'"
+    found = admin.execute(f"select pid from pg_stat_activity where {others}").fetchall()
+    pids = [pid for (pid,) in found]
+    if not all(Path(f"/proc/{pid}/comm").exists() for pid in pids):
+        pytest.skip("PostgreSQL runs on another machine, or not under Linux")
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(30)
+def test_a_server_that_says_nothing_is_given_up(
+    postgres_url: str, home: Path, anna: Profile, save, entry
+) -> None:
+    import psycopg
+
+    with (
+        Store.create(with_timeout(postgres_url)) as store,
+        psycopg.connect(postgres_url, autocommit=True) as admin,
+    ):
+        journal = Journal(store)
+        for use in (
+            lambda: save(store, anna),
+            store.version,
+        ):
+            use()
+            with stopped(admin):
+                problem = problem_of(use)
+                assert (problem.code, problem.outcome) == ("STORE-UNREACHABLE", "not_sent")
+            use()
+        journal.intend(entry()).result(20)
+        with stopped(admin):  # the journal tries once more on a connection of its own, which here has time
+            journal.intend(entry()).result(20)
+        assert len(journal.recent()) == 2
+        journal.close()
+
+
+@pytest.mark.postgres
+def test_an_upgrade_may_take_its_time(postgres_url: str, home: Path) -> None:
+    with Store.create(with_timeout(postgres_url)) as store:
+        slow = text("select pg_sleep(1.5)")
+        assert store.database.write(lambda connection: connection.execute(slow).all(), at_leisure=True)
+        problem = problem_of(store.database.write, lambda connection: connection.execute(slow).all())
+        assert problem.code == "STORE-UNREACHABLE"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from recapito.store.dedicated import Dedicated
 from recapito.store.faults import explained
 from recapito.store.fork import survive_forks
 from recapito.store.gate import Gate
+from recapito.store.silence import is_silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,13 +62,14 @@ class Database:
         """What ``work`` returns; each of its statements sees what is committed. Raises Misconfigured (STORE-…)."""
         return self._tried(self._reading, work)
 
-    def write(self, work: "Callable[[Connection], T]") -> T:
+    def write(self, work: "Callable[[Connection], T]", *, at_leisure: bool = False) -> T:
         """What ``work`` returns, its changes committed together, or none of them and Misconfigured (STORE-…).
 
         On SQLite the lock is taken before the first read. ``work`` runs again, from its beginning, where an
-        idle connection turned out to be dead.
+        idle connection turned out to be dead. A server that says nothing for long is given up, unless
+        ``at_leisure``: then one statement may take hours.
         """
-        return self._tried(self._writing, work)
+        return self._tried(self._at_leisure if at_leisure else self._writing, work)
 
     def dedicate(self, patience: float | None = None) -> Dedicated:
         """A connection for one purpose, outside the pool. ``patience`` in seconds, if it is not the store's."""
@@ -145,6 +147,19 @@ class Database:
                 raise
             return result
 
+    def _at_leisure(self, work: "Callable[[Connection], T]") -> T:
+        def unhurried(connection: "Connection") -> T:
+            if self.where.is_sqlite:
+                return work(connection)
+            driver_connection: Any = connection.connection.driver_connection
+            driver_connection.silence = None
+            try:
+                return work(connection)
+            finally:
+                driver_connection.silence = self.where.silence
+
+        return self._writing(unhurried)
+
     def _tried(
         self,
         how: "Callable[[Callable[[Connection], T]], T]",
@@ -155,7 +170,7 @@ class Database:
         try:
             return how(work)
         except DBAPIError as exc:
-            lost = exc.connection_invalidated
+            lost = exc.connection_invalidated and not is_silence(exc.orig)
             fault = explained(exc, self.where)
         if lost and again:
             return self._tried(how, work, again=False)

@@ -6,12 +6,13 @@ import sys
 from typing import Any, Protocol
 
 from recapito.store.faults import missing_driver
+from recapito.store.silence import connection_class
 from recapito.store.where import Where
 
 __all__ = ["Connection", "connect", "errors", "let_go", "require"]
 
-#: Seconds that PostgreSQL may take to answer a new connection.
-_ANSWER = 10
+#: How libpq finds out that a server, or the way to it, has gone; in seconds. The URL may say otherwise.
+_LIVENESS = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
 
 class Connection(Protocol):
@@ -79,12 +80,12 @@ def _sqlite(where: Where) -> Connection:
 
 
 def _postgres(where: Where) -> Connection:
-    import psycopg
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
     positional, named = PGDialect_psycopg().create_connect_args(where.url)  # type: ignore[no-untyped-call]
-    named.setdefault("connect_timeout", _ANSWER)
-    made = psycopg.connect(*positional, **named)
+    named = _LIVENESS | {"tcp_user_timeout": int(where.silence * 1000)} | named
+    kind = connection_class()
+    made: Connection = kind.within(where.silence, *positional, **named)
     made.execute(f"set lock_timeout = {int(where.patience * 1000)}")
     made.commit()
     return made

@@ -97,7 +97,7 @@ def upgrade(database: "Database", target: str = schema.HEAD) -> None:
             _have_schema(connection, database)
             _migrate(connection, database, target)
 
-    database.write(work)
+    database.write(work, at_leisure=True)
 
 
 def _migrate(connection: "Connection", database: "Database", target: str) -> None:

@@ -31,6 +31,11 @@ class Where:
     patience: float = PATIENCE
 
     @property
+    def silence(self) -> float:
+        """Seconds that a server may say nothing: longer than a lock is waited for, which it says."""
+        return self.patience + max(self.patience, 1.0)
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether it is a SQLite file; PostgreSQL otherwise."""
         return self.path is not None
