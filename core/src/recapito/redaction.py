@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 from recapito.secret import Secret, Secrets
 
-__all__ = ["RedactingLog", "fingerprint", "redact"]
+__all__ = ["Mask", "RedactingLog", "fingerprint", "redact"]
 
 _STARS = "**********"
 
@@ -26,10 +26,25 @@ def redact(text: str, secrets: Iterable[Secret], account: str = "") -> str:
 
     ``account`` is the user name that stands before a password in the base64 of AUTH PLAIN and XOAUTH2.
     """
-    for secret in secrets:
-        for form in _forms(secret, account):
-            text = text.replace(form, _STARS)
-    return text
+    return Mask(secrets, account)(text)
+
+
+class Mask:
+    """What :func:`redact` does, for many texts: the forms are found once, and a text without any costs 1 µs."""
+
+    __slots__ = ("_forms",)
+
+    def __init__(self, secrets: Iterable[Secret], account: str = "") -> None:
+        forms = dict.fromkeys(form for secret in secrets for form in _forms(secret, account))
+        # Secrets themselves: what each form is must not show where the secret does not.
+        self._forms = tuple(Secret(form) for form in forms)
+
+    def __call__(self, text: str) -> str:
+        """``text`` with every form replaced by asterisks."""
+        for form in self._forms:
+            if form.reveal() in text:
+                text = text.replace(form.reveal(), _STARS)
+        return text
 
 
 def _forms(secret: Secret, account: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ own drops the text of a refused token, and tries up to three mechanisms with a w
 """
 
 import base64
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -54,6 +54,11 @@ class Authenticate(Protocol):
         """When what it signed in with expires; None: it does not."""
         ...
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What it has told the server, or may tell: masked in whatever the server says, should it repeat it."""
+        ...
+
     async def sign_in(self, channel: Channel, mechanisms: frozenset[str], limit: float) -> Reply:
         """The server's last reply: 235, or the refusal. Raises NoMechanism, and what the channel raises."""
         ...
@@ -72,12 +77,13 @@ class Password:
             raise ValueError("the password holds a control character")
         self.account = account
         self._password = password
+        self.secrets = (password,)
 
     async def sign_in(self, channel: Channel, mechanisms: frozenset[str], limit: float) -> Reply:
         """See :meth:`Authenticate.sign_in`. A wrong password is tried once: servers lock accounts."""
         for name, dialogue in (("PLAIN", self._plain), ("LOGIN", self._login), ("CRAM-MD5", self._cram_md5)):
             if name in mechanisms:
-                return self._cleaned(await dialogue(channel, limit))
+                return await dialogue(channel, limit)
         raise NoMechanism(mechanisms)
 
     async def _plain(self, channel: Channel, limit: float) -> Reply:
@@ -124,9 +130,6 @@ class Password:
 
         return auth_crammd5_verify(self.account, self._password.reveal(), challenge.encode("ascii"))
 
-    def _cleaned(self, reply: Reply) -> Reply:
-        return _without(reply, (self._password.reveal, lambda: self._plain_response().decode()))
-
 
 class XOAuth2:
     """An access token, by XOAUTH2. A refused one is asked for anew, once, and tried on the same line."""
@@ -139,6 +142,7 @@ class XOAuth2:
             raise ValueError("the user name holds a control character")
         self.account = account
         self._token = token
+        self.secrets: tuple[Secret, ...] = ()
 
     async def sign_in(self, channel: Channel, mechanisms: frozenset[str], limit: float) -> Reply:
         """See :meth:`Authenticate.sign_in`; the text of a refusal ends with the server's JSON about the token."""
@@ -154,6 +158,7 @@ class XOAuth2:
         return reply
 
     async def _attempt(self, channel: Channel, token: "Token", limit: float) -> Reply:
+        self.secrets = (*self.secrets, token.value)
         reply = await _ask(
             channel, lambda: b"AUTH XOAUTH2 " + self._response(token), "AUTH XOAUTH2 ***", limit
         )
@@ -163,7 +168,7 @@ class XOAuth2:
             reply = await channel.command("", limit)
         if said:
             reply = Reply(reply.status, (*reply.lines, said), reply.enhanced, reply.clean)
-        return _without(reply, (token.value.reveal, lambda: self._response(token).decode()))
+        return reply
 
     def _response(self, token: "Token") -> bytes:
         from aiosmtplib.auth import auth_xoauth2_encode
@@ -182,18 +187,3 @@ def _decoded(challenge: str) -> str:
         return base64.b64decode(challenge, validate=True).decode("utf-8", "replace")
     except ValueError:
         return challenge
-
-
-def _without(reply: Reply, secrets: Iterable[Callable[[], str]]) -> Reply:
-    """``reply`` without the secrets, should the server repeat them: it goes into problems, logs and audit."""
-    if reply.positive:
-        return reply
-    lines = reply.lines
-    for secret in secrets:
-        lines = tuple(_masked(line, secret) for line in lines)
-    return Reply(reply.status, lines, reply.enhanced, reply.clean)
-
-
-def _masked(line: str, secret: Callable[[], str]) -> str:
-    encoded = base64.b64encode(secret().encode()).decode().rstrip("=")
-    return line.replace(secret(), "***").replace(encoded, "***") if len(secret()) > 3 else line

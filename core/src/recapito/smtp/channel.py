@@ -41,7 +41,14 @@ class NoAnswer(LineFailure):
 
 
 class Spoiled(LineFailure):
-    """The server sent what is no reply, or a reply that nobody asked for."""
+    """The server sent what is no reply, or a reply that nobody asked for.
+
+    ``detail`` is what it sent, and not in the error's text: it may repeat a password.
+    """
+
+    def __init__(self, detail: str = "", reply: Reply | None = None) -> None:
+        super().__init__("", reply)
+        self.detail = detail
 
 
 class Channel(asyncio.Protocol):

@@ -145,7 +145,7 @@ class Door:
         if reply.status != _READY:
             raise self._refused(reply)
         await self._hello()
-        return reply.text.partition("\n")[0]
+        return self._explainer.shown(reply.text.partition("\n")[0])
 
     async def _upgrade(self) -> str:
         if "starttls" not in self.extensions:

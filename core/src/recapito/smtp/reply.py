@@ -1,7 +1,7 @@
 """Replies of a server: read from its bytes within bounds, whatever it sends."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recapito.problem import REPLY_LIMIT, clean_reply
 
@@ -27,11 +27,12 @@ class Reply:
     """One reply: its status, its enhanced code (RFC 3463, empty where there is none) and the text of its lines.
 
     The lines are plain text: control characters, escape sequences and bidirectional marks are gone. ``clean`` is
-    False where they were no UTF-8.
+    False where they were no UTF-8. They are not in the repr: some servers repeat a password, and reprs end in
+    tracebacks.
     """
 
     status: int
-    lines: tuple[str, ...] = ("",)
+    lines: tuple[str, ...] = field(default=("",), repr=False)
     enhanced: str = ""
     clean: bool = True
 
@@ -96,7 +97,7 @@ class ReplyParser:
     def _line(self, line: bytes) -> Reply | None:
         match = _LINE.fullmatch(line)
         if match is None or (self._status and match[1] != self._status):
-            raise Garbled(repr(line[:80])[2:-1])
+            raise Garbled(clean_reply(line.decode("utf-8", "backslashreplace")))
         self._status = match[1]
         self._lines.append(self._decoded(match[3] or b""))
         self._size += len(line)

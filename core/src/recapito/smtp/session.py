@@ -58,9 +58,7 @@ def explainer_of(
     settings: "SmtpSettings", authenticate: "Authenticate | None", profile: "Profile", context: "Context"
 ) -> Explainer:
     """Who explains what goes wrong on this profile's line."""
-    if authenticate is None:
-        return Explainer(context, profile, settings)
-    return Explainer(context, profile, settings, authenticate.credential, authenticate.account)
+    return Explainer(context, profile, settings, authenticate)
 
 
 class SmtpSession:
@@ -259,12 +257,14 @@ class _Delivery:
                     address, RecipientReceipt(address, problem.outcome, problem.reply, problem)
                 )
         rows = tuple(self._rows[address] for address in self._envelope.recipients)
+        shown = self._session.explainer.shown
+        given = provider_id(self._reply) if self._reply and self._reply.positive else None
         receipt = Receipt(
             rows,
-            server_reply=str(self._reply)
+            server_reply=shown(self._reply)
             if self._reply
             else next((row.reply for row in rows if row.reply), None),
-            provider_id=provider_id(self._reply) if self._reply and self._reply.positive else None,
+            provider_id=shown(given) if given else None,
             message_id=self._content.message_id,
         )
         why = next((row.problem for row in rows if row.problem and row.outcome is receipt.outcome), None)

@@ -136,8 +136,9 @@ class Transaction:
         self.reply = reply
         self.open = False
         if reply.status in _TAKEN and reply.clean:
+            shown = self._explainer.shown(reply)
             for address in accepted:
-                self.rows[address] = RecipientReceipt(address, Outcome.ACCEPTED, str(reply))
+                self.rows[address] = RecipientReceipt(address, Outcome.ACCEPTED, shown)
         elif reply.negative:
             self._settle(accepted, reply)
         else:
@@ -187,6 +188,7 @@ class Transaction:
     def _settle(self, recipients: tuple[str, ...], reply: Reply) -> None:
         """What ``reply`` says is the outcome of each of ``recipients``."""
         self.over = self.over or reply.status == _CLOSING or not reply.negative
+        shown = self._explainer.shown(reply)
         own = self._envelope.sender.lower() == self._explainer.profile.sender.lower()
         for address in recipients:
             if reply.negative:
@@ -197,7 +199,7 @@ class Transaction:
                 problem = self._explainer.own("REPLY-STRANGE", step=self.step, reply=str(reply))
             if problem.outcome in (Outcome.UNKNOWN, Outcome.ACCEPTED):
                 problem = problem.with_(outcome=Outcome.NOT_SENT)
-            self.rows[address] = RecipientReceipt(address, problem.outcome, str(reply), problem)
+            self.rows[address] = RecipientReceipt(address, problem.outcome, shown, problem)
 
 
 def mail_command(
