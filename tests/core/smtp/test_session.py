@@ -164,6 +164,23 @@ async def test_421_to_one_recipient_ends_it_for_all(desk) -> None:
         assert b"DATA" not in server.heard
 
 
+async def test_421_to_one_recipient_leaves_earlier_refusals_as_they_are(desk) -> None:
+    replies = iter(["550 5.1.1 unknown", "250 Ok", "421 4.7.0 slow down"])
+
+    async def step(line) -> None:
+        await say(next(replies))(line)
+
+    with ScriptServer(polite(RCPT=step)) as server:
+        async with desk.open(server) as session:
+            receipt = await desk.send(session, ("a@x.it", "b@x.it", "c@x.it", "d@x.it"))
+            assert [(row.outcome, row.reply) for row in receipt.recipients] == [
+                (Outcome.REFUSED, "550 5.1.1 unknown"),
+                *[(Outcome.NOT_SENT, "421 4.7.0 slow down")] * 3,
+            ]
+            assert receipt.recipients[1].problem.retry_at is not None
+            assert not session.usable
+
+
 async def test_a_server_that_stops_reading_is_not_waited_for(desk) -> None:
     with SmtpServer(tls="plain") as server, server.stall():
         async with desk.patient(block=0.3).open(server) as session:

@@ -81,7 +81,7 @@ class Transaction:
         for position, address in enumerate(recipients):
             reply = await self.recipient(address)
             if self.over:
-                self._settle(recipients, reply)
+                self._settle(tuple(other for other in recipients if other not in self.rows), reply)
                 return
             if self.accepted and _one_too_many(reply):
                 self.rows.pop(address)
