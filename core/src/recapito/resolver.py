@@ -16,6 +16,7 @@ from recapito.problem import Problem
 from recapito.profile import Found, ProfileKey, ProfileSource
 from recapito.route import Route, Routes
 from recapito.sources import DictSource, ProfileDict
+from recapito.store.names import refuse_impossible
 from recapito.workers import Workers
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Resolver:
     def _read(self, key: ProfileKey) -> Resolved:
         assert self._store is not None
         route = self._read_route(key)
+        refuse_impossible(key)  # a host's own source may have what no journal can hold
         lowered = self._lowered(self._store, route)
         state = self._store.state(key)
         if not state.paused:

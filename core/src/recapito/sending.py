@@ -22,11 +22,13 @@ from recapito.errors import (
     Refused,
     UnknownOutcome,
 )
+from recapito.invalid import shown
 from recapito.message import AnyMessage, Message
 from recapito.permits import NoPermit, Permit
 from recapito.profile import ProfileKey
 from recapito.receipt import Receipt
 from recapito.rendering import Rendered, is_cheap, render
+from recapito.store.names import LONGEST
 from recapito.vetting import transactions, vet
 
 if TYPE_CHECKING:
@@ -54,6 +56,14 @@ class Order:
     reference: str | None = None
     timeout: float | None = None
     to: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        # Refused at the door: in a group of the journal it would fail other operators' sends.
+        given = self.reference
+        if given is not None and not isinstance(given, str):
+            raise InvalidMessage(problem("MSG-TEXT", field="reference", value=shown(given)))
+        if given is not None and len(given) > LONGEST:
+            raise InvalidMessage(problem("MSG-REFERENCE-LONG", count=len(given), limit=LONGEST))
 
 
 @dataclass(slots=True)

@@ -104,6 +104,17 @@ def test_bad_input_is_raised_before_anything_is_opened(
     assert memory.sessions == []
 
 
+@pytest.mark.parametrize(("reference", "code"), [("x" * 256, "MSG-REFERENCE-LONG"), (12, "MSG-TEXT")])
+def test_a_reference_that_no_journal_can_hold_is_refused(
+    reference: str, code: str, mailer: Mailer, memory: MemoryTransport, message: Message
+) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        mailer.send("anna", message, reference=reference)
+    assert caught.value.problem.code == code
+    assert memory.sessions == []
+    assert mailer.send("anna", message, reference="x" * 255).reference == "x" * 255
+
+
 def test_a_sender_that_is_not_the_profiles_is_refused(mailer: Mailer, memory: MemoryTransport) -> None:
     with pytest.raises(InvalidMessage):
         mailer.send("anna", Message(to=["a@example.com"], text="x", sender="capo@example.it"))

@@ -433,6 +433,18 @@ def test_a_hosts_own_profiles_are_paused_by_key(
     assert store.state(mine.key).paused
 
 
+def test_a_hosts_key_that_no_journal_can_hold_is_refused(
+    store: Store, memory: MemoryTransport, message: Message
+) -> None:
+    name = "x" * 10_000
+    mine = Profile.of(name, sender="anna@example.it", transport="memory")
+    with Mailer({name: mine}, store=store, transports=[memory_info(memory)]) as mailer:
+        with pytest.raises(Misconfigured) as caught:
+            mailer.send(name, message)
+        assert caught.value.problem.code == "SETTINGS-INVALID"
+        assert memory.sessions == []
+
+
 def test_open_names_the_variable_where_there_is_no_store(url: str) -> None:
     with pytest.raises(Misconfigured, match="RECAPITO_DATABASE"):
         Mailer.open()

@@ -1,9 +1,12 @@
 """Profiles and their secrets: saved whole or not at all, read as they were saved."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import func, select
 
 from recapito.errors import Misconfigured, NotFound
+from recapito.ledger.journal import Journal
 from recapito.limits import Limits, Rate
 from recapito.profile import Profile, ProfileKey, ProfileSource
 from recapito.secret import Secret
@@ -181,7 +184,7 @@ def test_companies_come_into_being_with_their_first_profile(store: Store, save) 
     assert store.companies() == ("acme", "beta")
 
 
-@pytest.mark.parametrize("bad", ["an\0na", "an\nna", "an\u2028na", "\ud800", ""])
+@pytest.mark.parametrize("bad", ["an\0na", "an\nna", "an\u2028na", "an\x85na", "\ud800", "", "a" * 256])
 def test_a_key_that_no_database_should_hold_is_refused(store: Store, save, bad: str) -> None:
     profile = Profile.of(bad, sender="x@example.it", transport="memory")
     with pytest.raises(Misconfigured) as caught:
@@ -190,6 +193,51 @@ def test_a_key_that_no_database_should_hold_is_refused(store: Store, save, bad: 
     assert "operator" in caught.value.fields
     assert store.get(profile.key) is None
     assert not store.state(profile.key).paused
+
+
+@pytest.mark.parametrize("name", ["Anna\u00a0Verdi", "\U0001f469\u200d\U0001f527", "a" * 255])
+def test_a_name_may_have_any_other_characters(store: Store, save, name: str) -> None:
+    profile = Profile.of(name, sender="x@example.it", transport="memory")
+    save(store, profile, password="one")
+    found = store.get(profile.key)
+    assert found is not None
+    assert found.profile == profile
+
+
+def test_the_longest_keys_can_be_kept_everywhere(store: Store, save, paused, entry) -> None:
+    # Signs that do not repeat: PostgreSQL compresses what goes into an index.
+    many = "".join(map(chr, range(0x4E00, 0x4E00 + 800)))
+    for widest in (
+        3 * [many[:222]],
+        ["".join(map(chr, range(0x20000 + n, 0x200A6 + n))) for n in (0, 300, 600)],
+    ):
+        key = ProfileKey(*widest)
+        save(store, Profile(key, sender="x@example.it", transport="memory"), password="one")
+        assert store.pause(key, paused, by="test")
+        assert store.told(str(key), "AUTH-FAILED")
+        journal = Journal(store)
+        journal.intend(replace(entry(), key=key, reference=many[:255])).result(10)
+        journal.close()
+    with pytest.raises(Misconfigured):
+        save(store, Profile(ProfileKey(*3 * [many[:255]]), sender="x@example.it", transport="memory"))
+
+
+@pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"])
+def test_a_text_that_no_database_can_hold_is_named(store: Store, anna: Profile, bad: str) -> None:
+    wrong = {
+        "sender": bad,
+        "sender_name": bad,
+        "aliases": ("a@b.it", bad),
+        "reply_to": bad,
+        "transport": bad,
+        "settings": {"host": ["x", {bad: 1}]},
+    }
+    with pytest.raises(Misconfigured) as caught:
+        store.save(anna.with_(**wrong), {bad: None}, by="x", action=bad, fields=[bad])
+    assert caught.value.problem.code == "SETTINGS-INVALID"
+    assert len(caught.value.fields) == len(wrong) + 3
+    assert "sender_name" in caught.value.problem.explain("it").what
+    assert store.get(anna.key) is None
 
 
 def test_a_secret_that_is_no_text_is_refused_without_showing_it(store: Store, anna: Profile, save) -> None:

@@ -15,7 +15,7 @@ from recapito.problem import Problem
 from recapito.profile import Found, Profile, ProfileKey
 from recapito.secret import Secret
 from recapito.store import audit, company, schema, state
-from recapito.store.names import is_possible, refuse_impossible
+from recapito.store.names import is_possible, refuse_impossible, refuse_unstorable
 from recapito.store.state import State, matches, named, state_of
 from recapito.store.turn import touch
 
@@ -136,10 +136,14 @@ def _rows(
 
 
 def save(database: "Database", secrets: "SecretTable", items: Iterable[Save], *, by: str) -> list[str]:
-    """Save all of them or none; their revisions. Raises Misconfigured (PROFILE-CHANGED, KEY-…, STORE-…)."""
+    """Save all of them or none; their revisions.
+
+    Raises Misconfigured: PROFILE-CHANGED, SETTINGS-INVALID for what no database can hold, KEY-…, STORE-….
+    """
     wanted = [Save(*item) for item in items]
     for item in wanted:
         refuse_impossible(item.profile.key)
+        refuse_unstorable(item.profile.key, _texts(item))
 
     def work(connection: "Connection") -> list[str]:
         revision = touch(connection)
@@ -185,6 +189,12 @@ def _save_one(connection: "Connection", secrets: "SecretTable", item: Save, revi
         owner = row.id
         connection.execute(update(schema.profile).where(_table.id == owner).values(values))
     secrets.write(connection, owner, item.secrets)
+
+
+def _texts(item: Save) -> dict[str, Any]:
+    """What is written as it is: secrets are sealed, but not their names."""
+    rest = {f"secrets.{name}": None for name in item.secrets} | {"action": item.action}
+    return _values(item.profile) | {"fields": tuple(item.fields)} | rest
 
 
 def _sealed(rows: Sequence[Any]) -> list[tuple[str, bytes]]:
