@@ -5,9 +5,11 @@ from contextlib import suppress
 
 import pytest
 
-from recapito.errors import NotSent, Refused, UnknownOutcome
+from recapito.errors import InvalidMessage, Misconfigured, NotSent, Refused, UnknownOutcome
 from recapito.outcome import Outcome
-from recapito.testing import ScriptServer, SmtpServer, Specimen
+from recapito.problem import Problem
+from recapito.profile import Found
+from recapito.testing import ScriptServer, SmtpServer, Specimen, TestContext
 from recapito.testing.script import (
     close,
     drip,
@@ -274,6 +276,113 @@ async def test_a_file_that_changes_closes_the_line_before_the_end(desk) -> None:
         assert b"\r\n.\r\n" not in server.heard
 
 
+# What has put nothing on the line
+
+
+@pytest.mark.parametrize("cancels", [True, False], ids=["cancelled", "too late"])
+async def test_a_call_that_waits_for_its_turn_leaves_the_session_as_it_was(desk, cancels: bool) -> None:
+    with ScriptServer(polite(content=[wait(0.4), "250 2.0.0 Ok"])) as server:
+        async with desk.open(server) as session:
+            first = asyncio.ensure_future(desk.send(session))
+            await eventually(lambda: b"\r\n.\r\n" in server.heard)
+            second = asyncio.ensure_future(desk.send(session, seconds=60 if cancels else 0.05))
+            await asyncio.sleep(0)
+            if cancels:
+                second.cancel()
+            with pytest.raises(NotSent) as caught:
+                await second
+            assert not first.done()
+            assert caught.value.problem.code == ("SEND-CANCELLED" if cancels else "SEND-TIMEOUT")
+            assert caught.value.problem.reply is None
+            assert session.usable
+            assert (await first).accepted
+            assert (await desk.send(session)).accepted
+        assert server.heard.count(b"MAIL FROM") == 2
+
+
+async def test_calls_take_the_line_in_the_order_in_which_they_began(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server) as session:
+            addresses = [f"r{number}@example.com" for number in range(5)]
+            await asyncio.gather(*(desk.send(session, (address,)) for address in addresses))
+        assert [line.split(b">")[0] for line in server.heard.split(b"RCPT TO:<")[1:]] == [
+            address.encode() for address in addresses
+        ]
+
+
+async def test_a_deadline_that_has_passed_leaves_the_session_as_it_was(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server) as session:
+            session.idle_since = before = session.idle_since - 11
+            assert (await desk.error(session, seconds=-1)).problem.code == "SEND-TIMEOUT"
+            assert session.usable
+            assert session.idle_since == before, "it is tried before the next message all the same"
+            assert b"RSET" not in server.heard
+            assert (await desk.send(session)).accepted
+
+
+class Slow(Specimen):
+    """Never gives its first chunk."""
+
+    async def chunks(self):
+        await asyncio.Event().wait()
+        yield b""
+
+
+async def test_cancelled_while_the_content_is_looked_at_the_session_is_as_it_was(desk) -> None:
+    with ScriptServer(polite(extensions=("8BITMIME",))) as server:
+        async with desk.open(server) as session:
+            envelope, content = desk.mail()
+            content.__class__, content.is_7bit = Slow, False
+            sending = asyncio.ensure_future(session.deliver(envelope, content, deadline=1e12))
+            await asyncio.sleep(0.01)
+            sending.cancel()
+            with pytest.raises(NotSent):
+                await sending
+            assert session.usable
+            assert (await desk.send(session)).accepted
+
+
+# What the content, or who explains a reply, raises
+
+
+class Failing(Specimen):
+    """Raises ``error`` instead of its last chunk, the ``time``-th time that it is read."""
+
+    error, time, read = None, 1, 0
+
+    async def chunks(self):
+        self.read += 1
+        async for chunk in super().chunks():
+            if self.read == self.time:
+                raise self.error
+            yield chunk
+
+
+async def test_a_content_that_fails_in_a_later_transaction_leaves_the_earlier_accepted(desk) -> None:
+    with ScriptServer(polite()) as server:
+        async with desk.open(server, recipients=1) as session:
+            envelope, content = desk.mail(("a@x.it", "b@x.it"))
+            content.__class__, content.time = Failing, 2
+            content.error = InvalidMessage(Problem("MSG-TEXT", Outcome.REFUSED))
+            receipt = await session.deliver(envelope, content, deadline=1e12)
+            assert [row.outcome for row in receipt.recipients] == [Outcome.ACCEPTED, Outcome.REFUSED]
+            assert not session.usable
+        assert server.heard.count(b"\r\n.\r\n") == 1
+
+
+async def test_rules_that_fail_after_the_final_dot_leave_it_unknown(desk) -> None:
+    class Broken(TestContext):
+        def explain(self, reply):
+            raise Misconfigured(Problem("SETTINGS-INVALID", Outcome.NOT_SENT))
+
+    with ScriptServer(polite(content="550 5.7.1 spam")) as server:
+        async with desk.open(server) as session:
+            session.explainer.context = Broken(Found(desk.profile))
+            assert isinstance(await desk.error(session), UnknownOutcome)
+            assert not session.usable
+
+
 # Idle
 
 
@@ -303,6 +412,15 @@ async def test_an_idle_line_that_is_dead_is_not_sent_and_to_be_replaced(desk, an
             assert not session.usable
             assert error.problem.retry_at is None, "nobody asked to come back later: the pool opens another"
         assert b"MAIL" not in server.heard
+
+
+async def test_an_idle_line_that_is_silent_costs_only_a_part_of_a_short_deadline(desk) -> None:
+    with ScriptServer(polite(RSET=silence)) as server:
+        async with desk.patient(probe=60, command=60).open(server) as session:
+            session.idle_since -= 11
+            error = await desk.error(session, seconds=1.5)
+            assert error.problem.code != "SEND-TIMEOUT", "there is time for another line"
+            assert not session.usable
 
 
 @pytest.mark.parametrize("said", [None, "421 4.4.2 timeout exceeded"])

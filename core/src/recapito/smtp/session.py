@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from recapito.catalogue import builtin
-from recapito.errors import DeliveryError, delivery_error
+from recapito.errors import DeliveryError, RecapitoError, delivery_error
 from recapito.receipt import Receipt, RecipientReceipt
 from recapito.smtp.channel import LineFailure, Lost
 from recapito.smtp.door import Door
@@ -113,24 +113,24 @@ class SmtpSession:
         check_addresses(envelope)
         if self._settings.notify and not envelope.notify:
             envelope = replace(envelope, notify=self._settings.notify)
-        async with self._busy:
-            delivery = _Delivery(self, envelope, content)
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await delivery.run()
-            except (LineFailure, TimeoutError, asyncio.CancelledError) as exc:
+        delivery = _Delivery(self, envelope, content, deadline)
+        try:
+            async with asyncio.timeout_at(deadline), self._busy:
+                await delivery.run()
+        except BaseException as exc:
+            if delivery.begun:
+                # Whatever it was (a file changed, a rule failed), the order of the line is in doubt: no final dot,
+                # no reuse. Nothing runs between the end of the turn and this.
                 self._channel.fail(Lost("given up"))
+            if delivery.begun and isinstance(exc, RecapitoError):
+                return delivery.failed_by(exc)
+            if isinstance(exc, (LineFailure, TimeoutError, asyncio.CancelledError)):
                 return delivery.ended_by(exc)
-            except BaseException as exc:
-                if delivery.begun:
-                    # The order of the line is in doubt (a file changed, a rule failed): no final dot, no reuse.
-                    self._channel.fail(Lost("given up"))
-                if delivery.begun and isinstance(exc, DeliveryError):
-                    return delivery.settled(exc.problem)
-                raise
-            finally:
+            raise
+        finally:
+            if delivery.begun:
                 self.idle_since = self._loop.time()
-            return delivery.settled()
+        return delivery.settled()
 
     async def close(self) -> None:
         """Say QUIT where the line is in order; at most a few seconds; never raises.
@@ -179,13 +179,16 @@ class SmtpSession:
         if transaction.over:
             self._channel.fail(Lost("the server ended it"))
 
-    async def in_order(self) -> None:
-        """A line that was idle, or left in the middle of a transaction, is tried before anything is said on it."""
+    async def in_order(self, deadline: float) -> None:
+        """A line that was idle, or left in the middle of a transaction, is tried before anything is said on it.
+
+        A third of what is left until ``deadline`` at most: a line that is silent is replaced by another, in time.
+        """
         idle = self._loop.time() - self.idle_since > self._patience.probe_after
         if not (idle or self._needs_reset):
             return
         limit = self._patience.probe if idle else self._patience.command
-        reply = await self._channel.command("RSET", limit)
+        reply = await self._channel.command("RSET", min(limit, (deadline - self._loop.time()) / 3))
         if not reply.positive:
             self._channel.fail(Lost("RSET was refused", reply))
             self._channel.check_order()
@@ -195,21 +198,27 @@ class SmtpSession:
 class _Delivery:
     """One message's way through a session: what is known of each recipient so far."""
 
-    def __init__(self, session: SmtpSession, envelope: "Envelope", content: "Content") -> None:
+    def __init__(
+        self, session: SmtpSession, envelope: "Envelope", content: "Content", deadline: float
+    ) -> None:
         self._session = session
         self._envelope = envelope
         self._content = content
+        self._deadline = deadline
         self._rows: dict[str, RecipientReceipt] = {}
         self._transaction: Transaction | None = None
         self._reply: Reply | None = None
+        #: Something may be on the line.
         self.begun = False
 
     async def run(self) -> None:
         session = self._session
         transaction = await session.transaction(self._envelope, self._content)
         session.check_order()
+        if asyncio.get_running_loop().time() >= self._deadline:
+            raise TimeoutError
         self.begun = True
-        await session.in_order()
+        await session.in_order(self._deadline)
         left = self._envelope.recipients
         most = session.most or len(left)
         while left:
@@ -217,7 +226,7 @@ class _Delivery:
             left = await self._transact(transaction, batch) + left
             if left:
                 session.check_order()
-                await session.in_order()
+                await session.in_order(self._deadline)
                 transaction = transaction.again()
 
     async def _transact(self, transaction: Transaction, batch: tuple[str, ...]) -> tuple[str, ...]:
@@ -233,11 +242,7 @@ class _Delivery:
         """What is known when the line ended early; raised where that is the same for everybody."""
         transaction = self._transaction
         explainer = self._session.explainer
-        if transaction is not None:
-            if transaction.ended:
-                said = exc.reply if isinstance(exc, LineFailure) else None
-                transaction.uncertain(str(said) if said else None)
-            self._rows.update(transaction.rows)
+        self._doubt(exc.reply if isinstance(exc, LineFailure) else None)
         step = transaction.step if transaction else "answer"
         if isinstance(exc, LineFailure):
             # Before the transaction: an idle line that has ended, whatever was said when it did (a 421, mostly).
@@ -247,11 +252,24 @@ class _Delivery:
             problem = explainer.own(code, step=step)
         return self.settled(explainer.error(problem).problem, exc)
 
+    def failed_by(self, exc: RecapitoError) -> Receipt:
+        """What is known when the content, or who explains it, raised ``exc``; raised as in :meth:`ended_by`."""
+        self._doubt(None)
+        problem = exc.problem
+        if isinstance(exc, DeliveryError):
+            problem = problem.with_(outcome=exc.outcome)
+        return self.settled(self._session.explainer.error(problem).problem, exc)
+
+    def _doubt(self, said: "Reply | None") -> None:
+        """Keep what the transaction knows; after its final dot, what it does not know is *unknown*."""
+        if (transaction := self._transaction) is not None:
+            if transaction.ended:
+                transaction.uncertain(str(said) if said else None)
+            self._rows.update(transaction.rows)
+
     def settled(self, problem: "Problem | None" = None, cause: BaseException | None = None) -> Receipt:
         """The receipt; raised as an error where nobody was accepted and all share one outcome."""
         if problem is not None:
-            if self._transaction is not None:
-                self._rows.update(self._transaction.rows)
             for address in self._envelope.recipients:
                 self._rows.setdefault(
                     address, RecipientReceipt(address, problem.outcome, problem.reply, problem)
