@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-from recapito.attention import subject_of
-from recapito.errors import RecapitoError
-from recapito.hookspecs import Change
+from recapito.attention import profile_subject, subject_of
+from recapito.following import CallHook
+from recapito.hookspecs import Change, Subject
 from recapito.limits import Limits
 from recapito.outcome import Outcome
 from recapito.problem import Problem, Scope
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from recapito.route import Route
     from recapito.store import Store
 
-__all__ = ["MAILER", "Aftermath", "CallHook"]
-
-T = TypeVar("T")
+__all__ = ["MAILER", "Aftermath"]
 
 log = logging.getLogger("recapito.mailer")
 
@@ -32,44 +30,63 @@ log = logging.getLogger("recapito.mailer")
 MAILER = "recapito"
 
 
-class CallHook(Protocol):
-    """Runs hooks where they belong: in the caller's thread, or in the one worker thread for them."""
-
-    async def __call__(self, function: Callable[..., T], /, *args: Any) -> T:
-        """The result of ``function(*args)``."""
-        ...
-
-
 class Aftermath:
-    """What one receipt of one profile leads to."""
+    """What one receipt of one profile leads to.
 
-    def __init__(self, engine: "Engine", route: "Route", call_hook: CallHook) -> None:
+    ``let_next`` lets the next message of the mailbox begin: called once its state says what was learned, so that
+    those who waited do not meet a wrong password one after the other; before any hook.
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        route: "Route",
+        call_hook: CallHook,
+        let_next: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._route = route
         self._call_hook = call_hook
+        self._let_next = let_next
+
+    def is_quick(self, receipt: Receipt, *, attempted: bool) -> bool:
+        """Whether there is nothing to wait for: no hook, and no news."""
+        news = attempted and receipt.problem is not None
+        return not news and not self._engine.plugins.implements("recapito_record_receipt")
 
     async def follow(self, receipt: Receipt, *, attempted: bool) -> None:
-        """All of it. ``attempted`` where a server, or the way to it, was met: only then is there news."""
-        plugins = self._engine.plugins
-        if receipt.accepted:
-            self._route.context.worked = True
-        if attempted and receipt.problem is not None:
-            try:
+        """All of it. ``attempted`` where a server, or the way to it, was met: only then is there news.
+
+        What fails here is logged, and nothing is raised: it must not take the place of a message's receipt.
+        """
+        try:
+            if receipt.accepted:
+                self._works()
+            if attempted and receipt.problem is not None:
                 await self._learn(receipt)
-            except RecapitoError:
-                # A store that fails now must not turn the receipt of a message into an error about itself.
-                log.exception("%s: what was learned could not be kept", receipt.profile)
-        if plugins.implements("recapito_record_receipt"):
-            await self._call_hook(plugins.record_receipt, self._route.profile, receipt)
-        if log.isEnabledFor(logging.INFO):
-            _log(receipt)
+        except Exception:
+            log.exception("%s: what was learned could not be kept", receipt.profile)
+        self._let_next()
+        plugins = self._engine.plugins
+        try:
+            if plugins.implements("recapito_record_receipt"):
+                await self._call_hook(plugins.record_receipt, self._route.profile, receipt)
+            if log.isEnabledFor(logging.INFO):
+                _log(receipt)
+        except Exception:
+            log.exception("%s: the receipt could not be recorded", receipt.profile)
+
+    def _works(self) -> None:
+        self._route.context.worked = True
+        if self._engine.store is None:  # with one, what was told is forgotten when the profile runs again
+            self._engine.attention.solved(profile_subject(self._route.profile.key))
 
     async def _learn(self, receipt: Receipt) -> None:
         for problem in _problems(receipt):
             if _slows_down(problem):
                 await self._slow_down(problem)
             if problem.pauses:
-                await self._call_hook(self._pause, problem)
+                await self._pause(problem)
 
     async def _slow_down(self, problem: Problem) -> None:
         """Here at once; other processes of the same store learn it with the store's next version."""
@@ -79,22 +96,33 @@ class Aftermath:
         if store is not None:
             await self._engine.in_thread(store.lower_limit, mailbox, until, Limits(rates=(NOTHING,)))
 
-    def _pause(self, problem: Problem) -> None:
+    async def _pause(self, problem: Problem) -> None:
         """Stop every profile of this mailbox, and ask once for the person who can put it right."""
-        route, store = self._route, self._engine.store
-        key = route.profile.key
-        if store is not None:
-            # By its source, not by what was resolved: the profile may have been edited while this was under way.
-            current = self._engine.resolver.current(key)
-            if current is None or current.revision != route.found.revision:
-                return
-            stopped = {profile.key: profile for profile in self._sharing(store)}
-            for each in store.pause_mailbox(stopped, problem, by=MAILER):
-                self._tell(stopped[each], Change("paused", MAILER, datetime.now(UTC), problem=problem))
-        self._engine.attention.tell(subject_of(key, problem), problem)
+        engine, plugins = self._engine, self._engine.plugins
+        subject = subject_of(self._route.profile.key, problem)
+        if engine.store is None:
+            stopped: list[Profile] = []
+            new = engine.attention.remember(subject, problem)
+        else:
+            stopped, new = await engine.in_thread(self._stop, engine.store, subject, problem)
+        self._let_next()
+        if plugins.implements("recapito_record_change"):
+            for profile in stopped:
+                change = Change("paused", MAILER, datetime.now(UTC), problem=problem)
+                await self._call_hook(plugins.record_change, profile, change)
+        if new and plugins.implements("recapito_request_attention"):
+            await self._call_hook(plugins.request_attention, subject, problem)
 
-    def _tell(self, profile: Profile, change: Change) -> None:
-        self._engine.plugins.record_change(profile, change)
+    def _stop(self, store: "Store", subject: Subject, problem: Problem) -> tuple[list[Profile], bool]:
+        """The profiles that were paused, and whether that is news for ``subject``."""
+        route = self._route
+        # By its source, not by what was resolved: the profile may have been edited while this was under way.
+        current = self._engine.resolver.current(route.profile.key)
+        if current is None or current.revision != route.found.revision:
+            return [], False
+        sharing = {profile.key: profile for profile in self._sharing(store)}
+        stopped = [sharing[key] for key in store.pause_mailbox(sharing, problem, by=MAILER)]
+        return stopped, self._engine.attention.remember(subject, problem)
 
     def _sharing(self, store: "Store") -> Iterator[Profile]:
         """This profile, and those that sign in to the same mailbox in the same way."""

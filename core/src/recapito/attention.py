@@ -28,15 +28,21 @@ class Attention:
 
     def tell(self, subject: Subject, problem: Problem) -> bool:
         """True where this problem was new for this subject, and the hooks have been called."""
-        if not self._is_new(_key(subject), problem.code):
+        if not self.remember(subject, problem):
             return False
         self._plugins.request_attention(subject, problem)
         return True
+
+    def remember(self, subject: Subject, problem: Problem) -> bool:
+        """True where this problem is new for this subject: its hooks are then the caller's to call."""
+        return self._is_new(_key(subject), problem.code)
 
     def solved(self, subject: Subject) -> None:
         """Forget what was told, so that the same problem, come back, is told again."""
         if self._store is not None:
             self._store.solved(_key(subject))
+        if not self._told:
+            return
         with self._lock:
             self._told = {each for each in self._told if each[0] != _key(subject)}
 

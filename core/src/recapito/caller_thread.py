@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class CallerThread:
-    """Made by the caller; called on the loop, where it is a :class:`recapito.aftermath.CallHook`."""
+    """Made by the caller; called on the loop, where it is a :class:`recapito.following.CallHook`."""
 
     def __init__(self) -> None:
         self._requests: queue.SimpleQueue[Callable[[], object] | CheckStep | None] = queue.SimpleQueue()

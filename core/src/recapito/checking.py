@@ -1,6 +1,7 @@
 """Trying a profile step by step, and letting it run again where that went well."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -8,11 +9,12 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from recapito.aftermath import MAILER, CallHook
+from recapito.aftermath import MAILER
 from recapito.attention import profile_subject
 from recapito.catalogue import problem
 from recapito.courier import crashed
 from recapito.errors import NotSent, RecapitoError
+from recapito.following import CallHook, Hooks
 from recapito.hookspecs import Change
 from recapito.outcome import Outcome
 from recapito.permits import NoPermit, Permit
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from recapito.store import Store
 
 __all__ = ["Checking", "Trial"]
+
+log = logging.getLogger("recapito.mailer")
+
+#: Seconds that the end of a check still gets when its time is over.
+_GRACE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,8 @@ class Checking:
     def __init__(self, engine: "Engine", trial: Trial, call_hook: CallHook) -> None:
         self._engine = engine
         self._trial = trial
-        self._call_hook = call_hook
+        self._hooks = Hooks(call_hook)
+        self._ends = None if trial.timeout is None else engine.loop.time() + trial.timeout
 
     async def steps(self) -> AsyncGenerator[CheckStep, None]:
         """Each step as it is done. Raises NotFound, Misconfigured, and NotSent where no permit came in time."""
@@ -116,9 +124,16 @@ class Checking:
             return
         signed_in = any(step.name == "sign-in" and not step.problem and not step.skipped for step in seen)
         if signed_in and not any(step.problem and step.problem.pauses for step in seen):
-            await self._call_hook(self._resume, resolved.route.profile, store)
+            late = None if self._ends is None else max(self._ends, self._engine.loop.time()) + _GRACE
+            work = self._resume(resolved.route.profile, store)
+            if not await self._engine.following.wait(work, self._hooks, late):
+                log.warning("%s: it was still being resumed when the time was over", self._trial.key)
 
-    def _resume(self, profile: Profile, store: "Store") -> None:
-        if store.resume(profile.key, by=MAILER):
-            self._engine.attention.solved(profile_subject(profile.key))
-            self._engine.plugins.record_change(profile, Change("resumed", MAILER, datetime.now(UTC)))
+    async def _resume(self, profile: Profile, store: "Store") -> None:
+        engine = self._engine
+        if not await engine.in_thread(store.resume, profile.key, by=MAILER):
+            return
+        await engine.in_thread(engine.attention.solved, profile_subject(profile.key))
+        if engine.plugins.implements("recapito_record_change"):
+            change = Change("resumed", MAILER, datetime.now(UTC))
+            await self._hooks(engine.plugins.record_change, profile, change)

@@ -1,6 +1,7 @@
 """All that one mailer has running: its sessions, permits, threads and journal, on one loop of one process."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from recapito.attention import Attention
 from recapito.context import ProfileContext, TlsContexts
 from recapito.courier import Courier
+from recapito.following import Following
 from recapito.history import has_worked
 from recapito.hook_thread import HookThread
 from recapito.permits import Permits
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
     from recapito.ledger.journal import Journal
     from recapito.plugins import Plugins
     from recapito.profile import ProfileKey, ProfileSource
+    from recapito.sending import Sending
     from recapito.sources import ProfileDict
     from recapito.store import Store
 
 __all__ = ["Engine", "Patience"]
+
+log = logging.getLogger("recapito.mailer")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,9 +66,12 @@ class Engine:
         self.store = store
         self.workers = Workers(8, "recapito-worker")
         self.hook_thread = HookThread()
+        self.following = Following(self.hook_thread)
         self.pool = Pool(idle=patience.idle, maximum=patience.sessions)
         self.courier = Courier(self.pool, open_within=patience.open)
-        self.permits = Permits.of_store(str(store.id)) if store else Permits()
+        self.permits = Permits.of_store(str(store.id) if store else "")
+        #: Those that are under way.
+        self.sends: set[Sending] = set()
         self.attention = Attention(store, plugins)
         self.journal = _journal(store)
         context = partial(ProfileContext, tls=TlsContexts(), workers=self.workers)
@@ -79,15 +87,35 @@ class Engine:
         """``function`` in a worker thread."""
         return await self.loop.run_in_executor(self.workers, partial(function, *args, **kwargs))
 
-    async def close(self, timeout: float) -> None:
-        """Close sessions and journal, in ``timeout`` seconds or less."""
-        ends = self.loop.time() + timeout
-        await self.pool.close(timeout)
+    async def close(self, ends: float, store: "Store | None" = None) -> None:
+        """End sends, close sessions, journal and ``store``, by ``ends`` on the loop's clock.
+
+        Whoever hangs is left behind. Sends that are under way end with the outcome that they have by then.
+        """
+        # A fifth of the time is the journal's, though something hangs: what became of messages is written there.
+        most = ends - 0.2 * self._left(ends)
+        if sends := [sending.close() for sending in tuple(self.sends)]:
+            await asyncio.wait(sends, timeout=self._left(most))
+        await self.pool.close(self._left(most))
+        await self.following.close(self._left(most))
         if self.journal is not None:
-            left = max(0.1, ends - self.loop.time())
-            await self.in_thread(self.journal.close, left)
+            await self._apart(partial(self.journal.close, max(0.1, self._left(ends))), ends)
+        if store is not None:
+            await self._apart(store.close, ends)
         self.workers.shutdown()
         self.hook_thread.stop()
+
+    async def _apart(self, function: Callable[[], None], ends: float) -> None:
+        """``function`` in a thread of its own, until ``ends``: the workers may all be hanging."""
+        thread = Workers(1, "recapito-close")
+        work = self.loop.run_in_executor(thread, function)
+        thread.shutdown()
+        done, _ = await asyncio.wait({work}, timeout=max(0.1, self._left(ends)))
+        if done and (error := work.exception()):
+            log.error("closing failed", exc_info=error)
+
+    def _left(self, ends: float) -> float:
+        return max(0.0, ends - self.loop.time())
 
 
 def _journal(store: "Store | None") -> "Journal | None":

@@ -20,10 +20,9 @@ from recapito.receipt import Receipt
 from recapito.resolver import as_store
 from recapito.sending import Order, Sending
 from recapito.transport import CheckStep, TransportInfo
-from recapito.workers import Workers
 
 if TYPE_CHECKING:
-    from recapito.aftermath import CallHook
+    from recapito.following import CallHook
     from recapito.sources import ProfileDict
     from recapito.store import Store
 
@@ -125,15 +124,19 @@ class AsyncMailer:
                 yield step
 
     async def close(self, timeout: float | None = None) -> None:
-        """Close sessions, journal and, if :meth:`open` opened it, the store; within ``timeout`` (5) seconds."""
+        """Close sessions, journal and, if :meth:`open` opened it, the store; within ``timeout`` (5) seconds.
+
+        Sends that are under way end at once, with NotSent or, where content may have left, UnknownOutcome.
+        """
         engine = self._engine
         if engine is not None and not engine.loop.is_closed():
             self._belongs(engine)
         self._closed, self._engine = True, None
+        ends = asyncio.get_running_loop().time() + (self.patience.close if timeout is None else timeout)
         if engine is not None and not engine.loop.is_closed():
-            await engine.close(self.patience.close if timeout is None else timeout)
-        if self._owned is not None:
-            await asyncio.get_running_loop().run_in_executor(Workers(1, "recapito-close"), self._owned.close)
+            await engine.close(ends, self._owned)
+        elif self._owned is not None:
+            self._owned.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,11 +8,11 @@ import asyncio
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import ClassVar
-from weakref import WeakValueDictionary
 
 from recapito.limits import Limits, Rate
 
@@ -68,8 +68,8 @@ class _Waiter:
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
-        # The loop may be closed already: its sends are gone, and leave the queue as they are unwound.
-        if not self.loop.is_closed():
+        # The loop may be closed by now: its sends are gone, and leave the queue as they are unwound.
+        with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.turn.set)
 
     async def wait(self, seconds: float) -> None:
@@ -119,9 +119,18 @@ class _Mailbox:
 class Permit:
     """Leave to send one message now. :meth:`end` must be called when the attempt has ended."""
 
-    __slots__ = ("_charged", "_lock", "_mailbox")
+    __slots__ = ("_charged", "_lock", "_mailbox", "waited")
 
-    def __init__(self, lock: threading.Lock, mailbox: _Mailbox, charged: list[tuple[_Window, int]]) -> None:
+    def __init__(
+        self,
+        lock: threading.Lock,
+        mailbox: _Mailbox,
+        charged: list[tuple[_Window, int]],
+        *,
+        waited: bool = False,
+    ) -> None:
+        #: Whether it was waited for: the world may be another one by now.
+        self.waited = waited
         self._lock = lock
         self._mailbox: _Mailbox | None = mailbox
         self._charged = charged
@@ -142,7 +151,8 @@ class Permit:
 class Permits:
     """Permits of all mailboxes, for any number of loops and threads."""
 
-    _shared: ClassVar["WeakValueDictionary[str, Permits]"] = WeakValueDictionary()
+    _shared: ClassVar[dict[str, "Permits"]] = {}
+    _sharing: ClassVar = threading.Lock()
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -150,13 +160,24 @@ class Permits:
 
     @classmethod
     def of_store(cls, identity: str) -> "Permits":
-        """Those of one store, the same for all mailers of this process: two of them must not send twice as much."""
-        return cls._shared.setdefault(identity, cls())
+        """Those of one store (empty: of no store), the same for all mailers of this process, one after the other too.
+
+        Two of them must not send twice as much.
+        """
+        with cls._sharing:
+            return cls._shared.setdefault(identity, cls())
+
+    @classmethod
+    def forget(cls) -> None:
+        """Begin anew: for tests, each of which has the limits to itself."""
+        with cls._sharing:
+            cls._shared = {}
 
     @classmethod
     def after_fork(cls) -> None:
         """In a forked child: forget what the parent's threads were doing, and the locks that they held."""
-        cls._shared = WeakValueDictionary()
+        cls._sharing = threading.Lock()
+        cls._shared = {}
 
     async def take(
         self, mailbox: str, limits: Limits, *, messages: int, recipients: int, until: float
@@ -182,7 +203,7 @@ class Permits:
                     first = held.queue[0] is waiter
                     free = held.free_at(limits, amounts, now) if first else None
                     if free == now:
-                        return Permit(self._lock, held, held.begin(limits, amounts))
+                        return Permit(self._lock, held, held.begin(limits, amounts), waited=True)
                     expected = max(free or now, held.blocked_until)
                 if now >= until or expected > until:
                     raise NoPermit(_moment(expected - now))

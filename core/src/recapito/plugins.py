@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from functools import cached_property
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Self
 
 import pluggy
@@ -240,9 +241,10 @@ class _Call:
             if self.hook == "recapito_prepare_message":
                 raise
             self.complain("raised Refused, which only recapito_prepare_message may")
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # noqa: BLE001 - a hook's failure changes no outcome, sys.exit neither
+        except BaseException as exc:  # a hook's failure changes no outcome, sys.exit neither
+            # Ctrl-C is heard in the main thread alone: anywhere else the hook made it up.
+            if isinstance(exc, KeyboardInterrupt) and current_thread() is main_thread():
+                raise
             self.complain(f"raised {type(exc).__name__}", exc)
         return None
 

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from recapito.catalogue import problem
+from recapito.errors import NotSent
 from recapito.profile import Found, ProfileKey
 from recapito.transport import Session
 
@@ -63,10 +65,17 @@ class Lease:
     @property
     def alive(self) -> bool:
         """Whether it may carry another message at all."""
-        if self.retired or self.closing or not self.session.usable:
+        if self.retired or self.closing:
             return False
-        until = self.session.usable_until
-        return until is None or until > datetime.now(UTC) + _MARGIN
+        try:
+            until = self.session.usable_until
+            return self.session.usable and (until is None or until > datetime.now(UTC) + _MARGIN)
+        except Exception:
+            # A plugin's fault that must not take the place of a receipt, nor of another message's.
+            log.exception(
+                "%s: its session does not say whether it is usable", self.wanted.found.profile.transport
+            )
+            return False
 
 
 class Pool:
@@ -83,6 +92,7 @@ class Pool:
         self._outside: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._over = False
 
     def ready(self, wanted: Wanted) -> Lease | None:
         """An open session for ``wanted`` that is free, or None. Hand it back with :meth:`give`."""
@@ -133,6 +143,7 @@ class Pool:
 
     async def close(self, timeout: float) -> None:
         """Close every session, those that carry a message too; what has not closed in time is dropped."""
+        self._over = True
         if self._timer is not None:
             self._timer.cancel()
         for lease in tuple(self._all()):
@@ -150,6 +161,9 @@ class Pool:
         async with self.outside(wanted.mailbox, wanted.connections):
             lease = Lease(wanted, await wanted.open())
             self._leases.setdefault(wanted.found.profile.key, []).append(lease)
+        if self._over:  # it was being opened meanwhile, and nobody would close it any more
+            self._close(lease)
+            raise NotSent(problem("MAILER-CLOSED"))
         return lease
 
     async def _room(self, mailbox: str, connections: int | None) -> None:

@@ -9,7 +9,7 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
 from recapito import outlet
-from recapito.aftermath import Aftermath, CallHook
+from recapito.aftermath import Aftermath
 from recapito.catalogue import problem
 from recapito.courier import failed
 from recapito.envelope import Envelope
@@ -22,12 +22,13 @@ from recapito.errors import (
     Refused,
     UnknownOutcome,
 )
+from recapito.following import CallHook, Hooks
 from recapito.invalid import shown
 from recapito.message import AnyMessage, Message
 from recapito.permits import NoPermit, Permit
-from recapito.profile import ProfileKey
+from recapito.profile import Profile, ProfileKey
 from recapito.receipt import Receipt
-from recapito.rendering import Rendered, is_cheap, render
+from recapito.rendering import Rendered, can_render_again, is_cheap, render, same_again
 from recapito.store.names import LONGEST
 from recapito.vetting import transactions, vet
 
@@ -45,6 +46,8 @@ log = logging.getLogger("recapito.mailer")
 
 #: Seconds that hooks still get when a send's time is over.
 _HOOKS_GRACE = 0.5
+#: Seconds for which what a profile was at the beginning is taken for what it is, where no permit was waited for.
+_STILL_TRUE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Order:
             raise InvalidMessage(problem("MSG-REFERENCE-LONG", count=len(given), limit=LONGEST))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sending:
     """One call of ``send``, from the look-up of the profile to the receipt."""
 
@@ -84,6 +87,12 @@ class Sending:
     attempted: bool = False
     #: Whether a session was asked to take it: then it counts, and content may be on its way.
     begun: bool = False
+    #: What became of it, once that is known, whatever follows.
+    settled: Receipt | None = None
+    _permit: Permit | None = None
+    _task: "asyncio.Task[object] | None" = None
+    _ended: "asyncio.Future[None] | None" = None
+    _closed: bool = False
 
     def __post_init__(self) -> None:
         self.started = self.engine.loop.time()
@@ -91,8 +100,34 @@ class Sending:
 
     async def run(self) -> Receipt:
         """The receipt, whatever the outcome. Raises InvalidMessage and Misconfigured, and when cancelled."""
-        task = asyncio.current_task()
-        cancelled_before = task.cancelling() if task else 0
+        self._task = asyncio.current_task()
+        self.engine.sends.add(self)
+        try:
+            return await self._finish(await self._attempt())
+        finally:
+            self._end_permit()
+            self.engine.sends.discard(self)
+            if self._ended is not None and not self._ended.done():
+                self._ended.set_result(None)
+
+    def close(self) -> "asyncio.Future[None]":
+        """The mailer is being closed: end now, with the outcome that it has. The future is done when it has ended."""
+        if self._ended is None:
+            self._ended = self.engine.loop.create_future()
+            if self._task is not None and self.settled is None:
+                self._closed = True
+                self._task.cancel()
+        return self._ended
+
+    def lost(self, *, over: bool) -> Receipt:
+        """What is known where the loop ended, or hung, under it; ``over``: it surely goes no further."""
+        if self.settled is not None:
+            return self.settled
+        error = self._cut_off() if over else UnknownOutcome(problem("UNCERTAIN"))
+        return self._receipt(failed(self._envelope(), error))
+
+    async def _attempt(self) -> Receipt:
+        before = self._task.cancelling() if self._task else 0
         clock = asyncio.timeout_at(self.ends) if self.ends is not None else None
         try:
             if clock is None:
@@ -108,18 +143,32 @@ class Sending:
                 raise
             receipt = failed(self._envelope(), NotSent(problem("SEND-TIMEOUT", seconds=self.order.timeout)))
         except asyncio.CancelledError:
-            self._leave(None)
-            raise
+            if not self._closed or self._given_up(before):
+                self._leave(None)
+                raise
+            receipt = failed(self._envelope(), self._cut_off())
         except BaseException as exc:
             self._leave(exc)
             raise
         finally:
             if self.rendered is not None:
                 self.rendered.content.close()
-        if task and task.cancelling() > cancelled_before:
+        if self._given_up(before):
             self._settle(receipt)  # the session answered its cancellation with what became of the message
             raise asyncio.CancelledError
-        return await self._finish(receipt)
+        return receipt
+
+    def _given_up(self, before: int) -> bool:
+        """Whether the caller cancelled it. That the mailer closed is no cancellation, it is an outcome."""
+        if self._task is None:
+            return False
+        if self._closed:
+            self._closed = False
+            self._task.uncancel()
+        return self._task.cancelling() > before
+
+    def _cut_off(self) -> DeliveryError:
+        return UnknownOutcome(problem("UNCERTAIN")) if self.begun else NotSent(problem("MAILER-CLOSED"))
 
     async def _try(self, clock: asyncio.Timeout | None = None) -> Receipt:
         engine, order = self.engine, self.order
@@ -129,22 +178,53 @@ class Sending:
         if engine.plugins.implements("recapito_prepare_message"):
             message = await self._prepared(route, message)
         rendered = self.rendered = await self._render(route, message)
-        vet(route, rendered.envelope, rendered.content)
-        if resolved.paused is not None:
-            raise Held(resolved.paused)
+        _admit(resolved, rendered)
         if take := outlet.interceptor():
             return take(
                 outlet.Outgoing(route.profile, message, rendered.envelope, rendered.content, order.reference)
             )
-        if clock is not None:
-            clock.reschedule(None)  # the queue keeps to the time itself, and says when to come back
-        permit = await self._permit(resolved, rendered.envelope)
-        if clock is not None:
-            clock.reschedule(self.ends)
-        try:
-            return await self._carry(route, rendered, clock)
-        finally:
-            permit.end(counted=self.begun)
+        await self._permitted(resolved, message, clock)
+        return await self._carry(self.route, self.rendered, clock)
+
+    async def _permitted(
+        self, resolved: "Resolved", message: AnyMessage, clock: asyncio.Timeout | None
+    ) -> None:
+        """Wait for a permit; whatever happened to the profile meanwhile holds for this message."""
+        assert self.rendered is not None
+        loop = self.engine.loop
+        until = loop.time() + self.engine.patience.permit
+        until = until if self.ends is None else min(until, self.ends)
+        while True:
+            if clock is not None:
+                clock.reschedule(None)  # the queue keeps to the time itself, and says when to come back
+            permit = self._permit = await self._take_permit(resolved, self.rendered.envelope, until)
+            if clock is not None:
+                clock.reschedule(self.ends)
+            if not permit.waited and loop.time() - self.started < _STILL_TRUE:
+                return
+            before, resolved = resolved, await self.engine.resolver.resolve(self.order.key)
+            await self._adopt(resolved, message)
+            if (resolved.route.mailbox, resolved.limits) == (before.route.mailbox, before.limits):
+                return
+            permit.end(counted=False)
+
+    async def _adopt(self, resolved: "Resolved", message: AnyMessage) -> None:
+        """Send as the profile is now. Raises Held where it was paused, and what rendering raises."""
+        assert self.route is not None
+        assert self.rendered is not None
+        old, new = self.route.profile, resolved.route.profile
+        self.route = resolved.route
+        if _face(old) != _face(new) and resolved.paused is None:
+            if not can_render_again(message):
+                raise NotSent(problem("PROFILE-MEANWHILE", profile=str(new.key), operator=new.key.operator))
+            first = self.rendered
+            first.content.close()
+            self.rendered = await self._render(resolved.route, same_again(message, first))
+        _admit(resolved, self.rendered)
+
+    def _end_permit(self) -> None:
+        if self._permit is not None:
+            self._permit.end(counted=self.begun)
 
     async def _carry(self, route: "Route", rendered: Rendered, clock: asyncio.Timeout | None) -> Receipt:
         engine = self.engine
@@ -179,18 +259,15 @@ class Sending:
             work.add_done_callback(_close_unused)
             raise
 
-    async def _permit(self, resolved: "Resolved", envelope: Envelope) -> Permit:
+    async def _take_permit(self, resolved: "Resolved", envelope: Envelope, until: float) -> Permit:
         engine, route = self.engine, resolved.route
-        wait = engine.patience.permit
-        if self.ends is not None:
-            wait = min(wait, self.ends - engine.loop.time())
         try:
             return await engine.permits.take(
                 route.mailbox,
                 resolved.limits,
                 messages=transactions(route, envelope),
                 recipients=len(envelope.recipients),
-                until=monotonic() + wait,
+                until=monotonic() + until - engine.loop.time(),
             )
         except NoPermit as exc:
             if exc.never is not None:
@@ -232,22 +309,31 @@ class Sending:
         receipt = self._settle(receipt)
         if self.route is None:
             return receipt
-        aftermath = Aftermath(self.engine, self.route, self.call_hook)
-        if self.ends is None:
-            await aftermath.follow(receipt, attempted=self.attempted)
+        hooks = Hooks(self.call_hook)
+        aftermath = Aftermath(self.engine, self.route, hooks, self._end_permit)
+        follow = aftermath.follow(receipt, attempted=self.attempted)
+        if aftermath.is_quick(receipt, attempted=self.attempted):
+            await follow
             return receipt
-        late = max(self.ends, self.engine.loop.time()) + _HOOKS_GRACE
-        try:
-            async with asyncio.timeout_at(late):
-                await aftermath.follow(receipt, attempted=self.attempted)
-        except TimeoutError:
-            log.warning("%s: hooks were still at work when the time was over", self.order.key)
+        late = None if self.ends is None else max(self.ends, self.engine.loop.time()) + _HOOKS_GRACE
+        if not await self.engine.following.wait(follow, hooks, late):
+            log.warning("%s: what follows was still at work when the time was over", self.order.key)
         return receipt
 
     def _settle(self, receipt: Receipt) -> Receipt:
         """The receipt with what the mailer knows, and the journal's outcome; not waited for."""
+        receipt = self.settled = self._receipt(receipt)
+        if self.entry is not None and self.engine.journal is not None:
+            try:
+                self.engine.journal.settle(self.entry, receipt)
+            except Exception:
+                # Somebody may have accepted it: whatever a plugin put into its receipt, that must not be lost.
+                log.exception("%s: the outcome could not be written down", self.order.key)
+        return receipt
+
+    def _receipt(self, receipt: Receipt) -> Receipt:
         # Made anew, not by replace(): that costs four times as much, and is paid for each message.
-        receipt = Receipt(
+        return Receipt(
             receipt.recipients,
             receipt.server_reply,
             receipt.provider_id,
@@ -259,13 +345,6 @@ class Sending:
             self.engine.loop.time() - self.started,
             datetime.now(UTC),
         )
-        if self.entry is not None and self.engine.journal is not None:
-            try:
-                self.engine.journal.settle(self.entry, receipt)
-            except Exception:
-                # Somebody may have accepted it: whatever a plugin put into its receipt, that must not be lost.
-                log.exception("%s: the outcome could not be written down", self.order.key)
-        return receipt
 
     def _leave(self, exc: BaseException | None) -> None:
         """Cancelled, or ended by what is no outcome: the journal must not keep an intent for ever."""
@@ -290,6 +369,18 @@ class Sending:
         if not named and isinstance(message, Message):
             named = (*message.to, *message.cc, *message.bcc)
         return Envelope("", tuple(named) or ("",))
+
+
+def _admit(resolved: "Resolved", rendered: Rendered) -> None:
+    """Raise what is known before the wire: InvalidMessage, and Held where the profile is paused."""
+    vet(resolved.route, rendered.envelope, rendered.content)
+    if resolved.paused is not None:
+        raise Held(resolved.paused)
+
+
+def _face(profile: Profile) -> tuple[object, ...]:
+    """What of a profile is written into its messages, or decides whether one may leave."""
+    return profile.sender, profile.sender_name, profile.reply_to, frozenset(profile.aliases)
 
 
 async def _committed(intent: "Future[None]", loop: asyncio.AbstractEventLoop) -> None:

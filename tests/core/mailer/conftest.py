@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from recapito import Found, Message, Profile, Receipt, Secrets
 from recapito.envelope import Envelope
 from recapito.outcome import Outcome
+from recapito.permits import Permits
 from recapito.smtp import Password, Patience, SmtpSession, SmtpSettings, check_steps, open_session
 from recapito.testing import MemoryTransport, SmtpServer
 from recapito.transport import CheckStep, Context, TransportInfo
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _limits_of_its_own() -> None:
+    """Mailboxes have the same names in many tests, and one process counts for all its mailers."""
+    Permits.forget()
 
 
 @pytest.fixture
