@@ -253,13 +253,13 @@ def test_nobody_at_the_servers_port_is_said_without_the_password() -> None:
     pytest.importorskip("psycopg")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        url = f"postgresql://anna:pl4nted@127.0.0.1:{listener.getsockname()[1]}/erp"
+        url = f"postgresql://anna:pl4nted@127.0.0.1:{listener.getsockname()[1]}/erp?sslpassword=pl4nted"
         with pytest.raises(Misconfigured) as caught:
             Store.open(url)
     assert caught.value.problem.code == "STORE-UNREACHABLE"
-    told = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
-    own = told.replace(f"url = '{url}'", "").replace(repr(url), "")
-    assert "pl4nted" not in own
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    del told.stack[0]  # this test's own frame
+    assert "pl4nted" not in "".join(told.format())
     assert "127.0.0.1" in str(caught.value)
 
 

@@ -1,6 +1,7 @@
 """Which database is meant, and what of its URL may be shown."""
 
 import stat
+import traceback
 from pathlib import Path
 
 import pytest
@@ -88,13 +89,36 @@ def test_a_file_may_have_any_name(home: Path, tmp_path: Path, name: str) -> None
         "sqlite:///a.db?timeout=soon",
         "postgresql://anna:pl4nted@db/erp?schema=a;drop",
         "postgresql://anna:pl4nted@db:port/erp",
+        "sqlite:///a.db?timeout=nan",
+        "sqlite:///a.db?timeout=inf",
+        "sqlite:///a.db?timeout=-1",
+        "sqlite:///a.db?timeout=86401",
+        "sqlite:///a\0.db",
+        "sqlite:///a\ud800.db",
+        "postgresql://anna:pl4nted%00@db/erp",
+        "postgresql://anna:pl4nted\ud800@db/erp",
+        "postgresql://an%0Ana:pl4nted@db/erp",
+        "postgresql://anna:pl4nted@db\0.example.it/erp",
+        "postgresql://anna:pl4nted@db/erp\n",
+        "postgresql://anna:pl4nted@db/erp?host=/run%00/pg",
+        "postgresql://anna:pl4nted@db/erp?host=a&host=b%1F",
+        "postgresql://anna:pl4nted@db/erp?ho%00st=a",
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(Misconfigured) as caught:
-        locate(url)
-    assert caught.value.problem.code == "STORE-URL"
-    assert "pl4nted" not in str(caught.value) + repr(caught.value.problem)
+    for opened in (locate, Store.open, Store.create):
+        with pytest.raises(Misconfigured) as caught:
+            opened(url)
+        assert caught.value.problem.code == "STORE-URL"
+        assert "pl4nted" not in str(caught.value) + repr(caught.value.problem)
+        assert "pl4nted" not in with_locals(caught.value)
+
+
+def with_locals(error: BaseException) -> str:
+    """The traceback with the locals of all frames but the test's own."""
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    del told.stack[0]
+    return "".join(told.format())
 
 
 def test_a_password_in_the_url_is_not_shown() -> None:

@@ -104,8 +104,11 @@ class Run:
         if not hasattr(self, "_store"):
             from recapito.store import Store
 
-            url = self.config["database"]
-            opened = Store.create(url, upgrade=upgrade) if create else Store.open(url)
+            opened = (  # the URL may hold a password: no variable of this frame keeps it
+                Store.create(self.config["database"], upgrade=upgrade)
+                if create
+                else Store.open(self.config["database"])
+            )
             self._store = self._opened.enter_context(opened)
         return self._store
 

@@ -116,7 +116,7 @@ class Database:
         driver.require(self.where)
         pooled = self._pooled
         engine = create_engine(
-            self.where.url.set(drivername="sqlite" if self.where.is_sqlite else "postgresql+psycopg"),
+            "sqlite://" if self.where.is_sqlite else "postgresql+psycopg://",  # it shows this, so no password
             creator=lambda: driver.connect(self.where),
             poolclass=QueuePool,
             max_overflow=-1,  # whoever has a thread may have a connection: the callers bound their threads

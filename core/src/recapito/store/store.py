@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from sqlalchemy import select
 
+from recapito.errors import Misconfigured
 from recapito.limits import Limits
 from recapito.problem import Problem
 from recapito.profile import Found, Profile, ProfileKey
@@ -22,7 +23,7 @@ from recapito.store.rotation import Rotated
 from recapito.store.sealed import SecretTable
 from recapito.store.state import State
 from recapito.store.version import Version
-from recapito.store.where import locate
+from recapito.store.where import Where, located
 
 __all__ = ["Store"]
 
@@ -51,7 +52,9 @@ class Store:
 
         It must exist: Misconfigured names what to do where it does not. ``schema`` is PostgreSQL's.
         """
-        return cls._ready(url, keys, schema, create=False)
+        # A traceback that shows locals must find no password in them: it is parsed, and the text let go.
+        where, url = located(url, schema, create=False), None
+        return cls._ready(where, keys, create=False)
 
     @classmethod
     def create(
@@ -66,19 +69,20 @@ class Store:
 
         ``upgrade`` brings older tables to this version wherever they are (``recapito db upgrade``).
         """
-        return cls._ready(url, keys, schema, create=True, upgrade=upgrade)
+        where, url = located(url, schema, create=True), None
+        return cls._ready(where, keys, create=True, upgrade=upgrade)
 
     @classmethod
     def _ready(
         cls,
-        url: str | None,
+        where: Where | Misconfigured,
         keys: KeySource | None,
-        in_schema: str | None,
         *,
         create: bool,
         upgrade: bool = False,
     ) -> Self:
-        where = locate(url, in_schema, create=create)
+        if isinstance(where, Misconfigured):
+            raise where
         if where.is_sqlite:
             find_file(where, create=create)
         database = Database(where)

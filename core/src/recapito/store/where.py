@@ -13,10 +13,14 @@ from recapito.store.location import default_database_file, default_database_url
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-__all__ = ["Where", "locate"]
+__all__ = ["Where", "locate", "located"]
 
 #: Seconds that a statement waits for another process's lock, unless the URL says ``?timeout=``.
 PATIENCE = 5.0
+#: The most that may be said: a day.
+_LONGEST = 86_400
+
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,28 @@ def locate(url: str | None = None, schema: str | None = None, *, create: bool = 
 
     ``?schema=NAME`` and ``?timeout=SECONDS`` are ours. Raises Misconfigured (STORE-NOWHERE, STORE-URL).
     """
+    found, url = located(url, schema, create=create), None
+    if isinstance(found, Misconfigured):
+        raise found
+    return found
+
+
+def located(url: str | None, schema: str | None, *, create: bool) -> Where | Misconfigured:
+    """As :func:`locate`, with the error returned: whoever raises it has let go of ``url``, and of its password."""
+    try:
+        return _located(url, schema, create=create)
+    except Misconfigured as exc:
+        return Misconfigured(exc.problem)
+
+
+def _located(url: str | None, schema: str | None, *, create: bool) -> Where:
     url = url or os.environ.get("RECAPITO_DATABASE") or None
     if url is None:
         if not create and not default_database_file().exists():
             raise Misconfigured(problem("STORE-NOWHERE", variable="RECAPITO_DATABASE"))
         url = default_database_url()
     parsed = _parsed(url)
+    _refuse_controls(parsed)
     wanted = parsed.query.get("schema"), parsed.query.get("timeout")
     schema = schema or (wanted[0] if isinstance(wanted[0], str) else None)
     parsed = parsed.difference_update_query(["schema", "timeout"])
@@ -81,6 +101,16 @@ def _parsed(url: str) -> "URL":
     return parsed
 
 
+def _refuse_controls(parsed: "URL") -> None:
+    # libpq ends a text at a NUL: "db.example.it%00.evil" would be another host than the one that is shown.
+    own = [(name, value) for name, value in parsed._asdict().items() if name != "query"]
+    for name, value in (*own, *parsed.query.items()):
+        texts = (name, *value) if isinstance(value, tuple) else (name, str(value))
+        if any(_CONTROL.search(text) for text in texts):
+            shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", name)
+            raise _bad(f"{shown} holds a control character, or half of a surrogate pair")
+
+
 def _sqlite(parsed: "URL", patience: float) -> Where:
     if parsed.database in {None, "", ":memory:"} or parsed.query:
         raise _bad("a SQLite store is a plain file, as in sqlite:///folder/recapito.db")
@@ -91,9 +121,12 @@ def _sqlite(parsed: "URL", patience: float) -> Where:
 
 def _patience(given: object) -> float:
     try:
-        return float(str(given)) if given is not None else PATIENCE
+        seconds = float(str(given)) if given is not None else PATIENCE
     except ValueError:
-        raise _bad("timeout= is a number of seconds") from None
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST:  # neither is a nan
+        raise _bad(f"timeout= is a number of seconds from 0 to {_LONGEST}")
+    return seconds
 
 
 def _bad(reason: str) -> Misconfigured:
