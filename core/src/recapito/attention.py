@@ -1,5 +1,6 @@
 """Who was told what: each new problem that a person must solve is told once."""
 
+import json
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -69,4 +70,6 @@ def subject_of(key: ProfileKey, problem: Problem) -> Subject:
 
 
 def _key(subject: Subject) -> str:
-    return f"{subject.kind}:{subject.company}:{subject.name}"
+    # As JSON, since every part may hold what would stand between them.
+    parts = subject.profile or (subject.company, subject.name)
+    return json.dumps([subject.kind, *parts], ensure_ascii=False)

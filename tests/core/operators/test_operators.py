@@ -358,6 +358,21 @@ def test_a_problem_is_told_once_until_it_was_solved(store: Store, remembered: bo
     assert told == [(subject, AUTH), (profile_subject(ProfileKey("", "bruno")), AUTH), (subject, AUTH)]
 
 
+@pytest.mark.parametrize("remembered", [True, False])
+def test_subjects_that_read_alike_are_told_apart(store: Store, remembered: bool) -> None:
+    attention = Attention(store if remembered else None, Plugins.load())
+    alike = [
+        profile_subject(ProfileKey("", "a/b")),
+        profile_subject(ProfileKey("", "a", "b")),
+        profile_subject(ProfileKey("a", "b")),
+        Subject("client", "b:c", None, "a"),
+        Subject("client", "c", None, "a:b"),
+    ]
+    assert all(attention.tell(subject, AUTH) for subject in alike)
+    attention.solved(alike[0])
+    assert [attention.tell(subject, AUTH) for subject in alike] == [True, False, False, False, False]
+
+
 def test_a_problem_of_a_client_has_one_subject_for_all_its_profiles() -> None:
     shared = Problem("OAUTH-APP-SECRET", Outcome.HELD, Who.ADMINISTRATOR, Scope.CLIENT, {"client": "google"})
     assert (
