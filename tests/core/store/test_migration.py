@@ -1,5 +1,6 @@
 """How the tables come into being, and grow with new versions."""
 
+import secrets
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -66,6 +67,27 @@ def test_first_use_by_many_processes_makes_one_store(database_url: str, in_proce
             found = store.get(row.key)
             assert found is not None
             assert found.secrets["password"].reveal() == "x"
+
+
+@pytest.mark.postgres
+def test_a_schema_that_exists_needs_no_right_to_create_one(postgres_url: str, home: Path) -> None:
+    import psycopg
+
+    role = f"recapito_test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"create role {role}")
+        try:
+            admin.execute(f"create schema posta authorization {role}")
+            as_role = f"{postgres_url}?schema=posta&options=-c%20role%3D{role}"
+            with Store.create(as_role, upgrade=True) as store:
+                assert store.profiles() == ()
+            admin.execute("drop schema posta cascade")
+            with pytest.raises(Misconfigured) as caught:
+                Store.create(as_role)
+            assert caught.value.problem.code == "STORE-READONLY"
+        finally:
+            admin.execute(f"drop owned by {role}")
+            admin.execute(f"drop role {role}")
 
 
 @pytest.mark.postgres

@@ -116,8 +116,13 @@ def _take_turn(connection: "Connection", database: "Database") -> None:
 
 
 def _have_schema(connection: "Connection", database: "Database") -> None:
-    if database.where.schema:
-        connection.execute(text(f'create schema if not exists "{database.where.schema}"'))
+    name = database.where.schema
+    if name is None:
+        return
+    # "if not exists" would ask for the right to create one even where it exists.
+    there = text("select 1 from pg_namespace where nspname = :name")
+    if connection.execute(there, {"name": name}).first() is None:
+        connection.execute(text(f'create schema if not exists "{name}"'))
 
 
 def _only_ours(connection: "Connection") -> bool:
