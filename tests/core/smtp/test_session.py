@@ -267,6 +267,25 @@ async def test_no_message_reads_the_answer_to_another(desk) -> None:
             assert not session.usable
 
 
+async def test_a_server_that_talks_and_talks_unasked_is_not_listened_to(desk) -> None:
+    with ScriptServer(polite(RSET=["250 Ok", flood(b"250 and more\r\n")])) as server:
+        async with desk.open(server) as session:
+            await session._channel.command("RSET", 2)
+            await eventually(lambda: session._channel.failure is not None)
+            assert not session.usable
+
+
+async def test_the_first_reply_within_the_content_is_the_answer_to_it(desk) -> None:
+    said = say("552 5.3.4 too big", "421 4.3.2 closing")
+    with ScriptServer(polite(DATA=[say("354 go"), hear_bytes(1000), said, close])) as server:
+        async with desk.open(server) as session:
+            envelope, content = desk.mail(size=200_000)
+            content.__class__, content.session = Waiting, session
+            with pytest.raises(Refused) as caught:
+                await session.deliver(envelope, content, deadline=1e12)
+            assert caught.value.problem.code == "MSG-TOO-BIG"
+
+
 async def test_a_file_that_changes_closes_the_line_before_the_end(desk) -> None:
     with ScriptServer(polite(DATA=[say("354 go"), hear_content()])) as server:
         async with desk.open(server) as session:

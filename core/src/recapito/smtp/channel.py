@@ -66,7 +66,8 @@ class Channel(asyncio.Protocol):
         self._closed = asyncio.Event()
         #: What the server says first: expected from the first byte on.
         self.greeting = self.expect()
-        #: The last reply that nobody expected: a server that says goodbye, or one that breaks the order.
+        #: A reply that nobody expected: a server that says goodbye, or one that breaks the order. The second such
+        #: reply ends the line.
         self.stray: Reply | None = None
         #: While signing in, replies are logged without their text: some servers repeat what they were sent.
         self.quiet = False
@@ -95,6 +96,8 @@ class Channel(asyncio.Protocol):
 
     def _settle(self, reply: Reply) -> None:
         if not self._expecting:
+            if self.stray is not None:
+                self.fail(Spoiled("an answer to nothing", self.stray))
             self.stray = reply
         # Where the one who expected it waits no more, it is still the answer to that command, and to no other.
         elif not (future := self._expecting.popleft()).done():
