@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import wait
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Self
 from recapito.caller_thread import CallerThread
 from recapito.catalogue import problem
 from recapito.checking import Trial
-from recapito.errors import Misconfigured
+from recapito.errors import Misconfigured, NotSent
 from recapito.forking import abandon, forget_in_children
-from recapito.mailer import AsyncMailer, key_of
+from recapito.mailer import AsyncMailer, key_of, outcome_of
 from recapito.message import AnyMessage
-from recapito.private_loop import PrivateLoop
+from recapito.private_loop import LoopEnded, PrivateLoop
 from recapito.profile import Found, Operator, ProfileSource
 from recapito.receipt import Receipt
-from recapito.sending import Order
+from recapito.sending import Order, Sending
 from recapito.transport import CheckStep, TransportInfo
 
 if TYPE_CHECKING:
@@ -98,7 +99,19 @@ class Mailer:
         key = key_of(operator, profile, company)
         order = Order(key, message, reference, timeout, None if to is None else tuple(to))
         caller = CallerThread()
-        return caller.wait(self._running().submit(lambda: self._mailer._send(order, check, caller)))
+        sendings: list[Sending] = []
+
+        async def run() -> Receipt:
+            sendings.append(self._mailer._sending(order, caller))
+            return await sendings[0].run()
+
+        try:
+            receipt = caller.wait(self._running().submit(run))
+        except LoopEnded as exc:
+            if not sendings:
+                raise Misconfigured(problem("MAILER-CLOSED")) from None
+            receipt = sendings[0].lost(over=exc.over)
+        return outcome_of(receipt, sendings[0].error, check)
 
     def check(
         self,
@@ -123,18 +136,24 @@ class Mailer:
             async for step in self._mailer._checking(trial, caller).steps():
                 caller.hand_over(step)
 
-        yield from caller.attend(self._running().submit(run))
+        try:
+            yield from caller.attend(self._running().submit(run))
+        except LoopEnded:
+            raise NotSent(problem("MAILER-CLOSED")) from None
 
     def close(self, timeout: float = 5.0) -> None:
-        """Close sessions, journal and, if :meth:`open` opened it, the store; within ``timeout`` seconds."""
+        """Close sessions, journal and, if :meth:`open` opened it, the store; within ``timeout`` seconds.
+
+        Sends of other threads end at once, with NotSent or, where content may have left, UnknownOutcome.
+        """
         ends = monotonic() + timeout
         with self._lock:
             loop, self._loop, self._closed = self._loop, None, True
         if loop is None:
             self._mailer._close_unused()
             return
-        closing = loop.submit(lambda: self._mailer.close(timeout))
-        wait([closing], timeout)
+        with suppress(LoopEnded):
+            wait([loop.submit(lambda: self._mailer.close(timeout))], timeout)
         if self._stop is not None:
             self._stop.detach()
         loop.stop(max(0.1, ends - monotonic()))

@@ -3,6 +3,7 @@
 import asyncio
 import queue
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recapito.transport import CheckStep
@@ -30,13 +31,13 @@ class CallerThread:
             try:
                 result = function(*args)
             except Exception as exc:  # noqa: BLE001 - the loop's to see, whatever it is
-                loop.call_soon_threadsafe(_raise, answer, exc)
+                _tell(loop, _raise, answer, exc)
             except BaseException:
                 # Ctrl-C ends the caller; on the loop it would end the loop.
-                loop.call_soon_threadsafe(answer.cancel)
+                _tell(loop, answer.cancel)
                 raise
             else:
-                loop.call_soon_threadsafe(_give, answer, result)
+                _tell(loop, _give, answer, result)
 
         self._requests.put(serve)
         return await answer
@@ -67,6 +68,11 @@ class CallerThread:
         for _ in self.attend(work):
             pass
         return work.result()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[..., object], *args: object) -> None:
+    with suppress(RuntimeError):  # the loop may have ended meanwhile: a hook may close its own mailer
+        loop.call_soon_threadsafe(settle, *args)
 
 
 def _raise(answer: "asyncio.Future[Any]", exc: Exception) -> None:

@@ -80,6 +80,11 @@ class Courier:
         )
         try:
             lease = await self._take(route, wanted, deadline)
+            if task is not None and task.cancelling() > cancelled:
+                self._pool.give(
+                    lease
+                )  # a transport that opened a session all the same, and forgot who gave up
+                raise asyncio.CancelledError
             begins()
             reused = lease.reused
             try:

@@ -4,6 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -55,7 +56,7 @@ class HookThread:
 
 
 def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[..., None], *args: object) -> None:
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop has ended: nobody waits
         loop.call_soon_threadsafe(settle, *args)
 
 

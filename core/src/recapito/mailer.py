@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from recapito.catalogue import problem
 from recapito.checking import Checking, Trial
 from recapito.engine import Engine, Patience
-from recapito.errors import Misconfigured, delivery_error
+from recapito.errors import DeliveryError, Misconfigured, delivery_error
 from recapito.forking import abandon, forget_in_children
 from recapito.message import AnyMessage
 from recapito.outcome import Outcome
@@ -146,14 +146,13 @@ class AsyncMailer:
     ) -> None:
         await self.close()
 
-    async def _send(self, order: Order, check: bool, call_hook: "CallHook | None" = None) -> Receipt:
+    async def _send(self, order: Order, check: bool) -> Receipt:
+        sending = self._sending(order)
+        return outcome_of(await sending.run(), sending.error, check)
+
+    def _sending(self, order: Order, call_hook: "CallHook | None" = None) -> Sending:
         engine = self._running()
-        sending = Sending(engine, order, call_hook or engine.hook_thread)
-        receipt = await sending.run()
-        if check and receipt.outcome is not Outcome.ACCEPTED:
-            cause = sending.error.__cause__ if sending.error else None
-            raise delivery_error(_why(receipt), receipt) from cause
-        return receipt
+        return Sending(engine, order, call_hook or engine.hook_thread)
 
     def _checking(self, trial: Trial, call_hook: "CallHook | None" = None) -> Checking:
         engine = self._running()
@@ -189,6 +188,13 @@ def key_of(operator: str | Operator, profile: str, company: str) -> ProfileKey:
     if isinstance(operator, Operator):
         return ProfileKey(company or operator.company, operator.id, profile)
     return ProfileKey(company, operator, profile)
+
+
+def outcome_of(receipt: Receipt, error: DeliveryError | None, check: bool) -> Receipt:
+    """``receipt`` where somebody was accepted, or ``check`` is off; otherwise its error is raised."""
+    if check and receipt.outcome is not Outcome.ACCEPTED:
+        raise delivery_error(_why(receipt), receipt) from error.__cause__ if error else None
+    return receipt
 
 
 def _why(receipt: Receipt) -> Problem:

@@ -4,14 +4,23 @@ import asyncio
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from recapito.forking import close_quietly
 
-__all__ = ["PrivateLoop"]
+__all__ = ["LoopEnded", "PrivateLoop"]
 
 T = TypeVar("T")
+
+
+class LoopEnded(Exception):
+    """The loop ended before the work did. ``over``: it surely goes no further; False where the loop hangs."""
+
+    def __init__(self, *, over: bool) -> None:
+        super().__init__(over)
+        self.over = over
 
 
 class PrivateLoop:
@@ -22,11 +31,18 @@ class PrivateLoop:
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         self._thread = threading.Thread(target=self._run, name="recapito-loop", daemon=True)
+        # What callers wait for: none of them may wait for a loop that has ended.
+        self._promised: set[Future[Any]] = set()
         self._thread.start()
 
     def submit(self, make: Callable[[], Coroutine[Any, Any, T]]) -> "Future[T]":
-        """Run ``make()`` as a task that sees the caller's context variables; cancelling the future cancels it."""
+        """Run ``make()`` as a task that sees the caller's context variables; cancelling the future cancels it.
+
+        Raises LoopEnded; so does the future where the loop ends first, and where its task was cancelled by others.
+        """
         future: Future[T] = Future()
+        self._promised.add(future)
+        future.add_done_callback(self._promised.discard)
 
         def start() -> None:
             task = self._loop.create_task(make())
@@ -34,7 +50,7 @@ class PrivateLoop:
             future.add_done_callback(lambda _: future.cancelled() and self.call(task.cancel))
 
         if not self.call(start):
-            raise RuntimeError("the loop has ended")
+            raise LoopEnded(over=True)
         return future
 
     def call(self, function: Callable[..., object], *args: object) -> bool:
@@ -50,6 +66,7 @@ class PrivateLoop:
         self.call(self._loop.stop)
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
+            self._break_promises(over=not self._thread.is_alive())
 
     def abandon(self) -> None:
         """In a forked child: close what the loop was watching, without a word to anybody."""
@@ -64,6 +81,11 @@ class PrivateLoop:
             self._cancel_the_rest()
         finally:
             self._loop.close()
+            self._break_promises(over=True)
+
+    def _break_promises(self, *, over: bool) -> None:
+        for future in tuple(self._promised):
+            _settle(future, lambda future: future.set_exception(LoopEnded(over=over)))
 
     def _cancel_the_rest(self) -> None:
         if tasks := asyncio.all_tasks(self._loop):
@@ -73,11 +95,15 @@ class PrivateLoop:
 
 
 def _hand_over(task: "asyncio.Task[T]", future: "Future[T]") -> None:
-    if not future.set_running_or_notify_cancel():
-        return
     if task.cancelled():
-        future.set_exception(asyncio.CancelledError())
+        _settle(future, lambda future: future.set_exception(LoopEnded(over=True)))
     elif exc := task.exception():
-        future.set_exception(exc)
+        _settle(future, lambda future: future.set_exception(exc))
     else:
-        future.set_result(task.result())
+        _settle(future, lambda future: future.set_result(task.result()))
+
+
+def _settle(future: "Future[T]", settle: "Callable[[Future[T]], None]") -> None:
+    """Whoever comes first: the task, the end of the loop, or the caller who gave up."""
+    with suppress(InvalidStateError):
+        settle(future)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic, time_ns
@@ -392,7 +393,7 @@ async def _committed(intent: "Future[None]", loop: asyncio.AbstractEventLoop) ->
             waiter.set_result(None)
 
     def done(_: "Future[None]") -> None:
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
             loop.call_soon_threadsafe(wake)
 
     intent.add_done_callback(done)
