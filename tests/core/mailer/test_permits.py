@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from threading import Lock, Thread
+from threading import Barrier, Lock, Thread
 from time import monotonic
 
 import pytest
@@ -208,3 +208,50 @@ async def test_mailers_of_one_store_share_their_permits() -> None:
     mine, other = Permits.of_store("store-1"), Permits.of_store("store-1")
     assert mine is other
     assert Permits.of_store("store-2") is not mine
+
+
+async def test_a_loop_that_closes_at_that_moment_is_not_woken() -> None:
+    class Closing:
+        """Open when one looks, and closed when one calls."""
+
+        def is_closed(self) -> bool:
+            return False
+
+        def call_soon_threadsafe(self, *_args: object) -> None:
+            raise RuntimeError("Event loop is closed")
+
+    permits, limits = Permits(), Limits(concurrency=1)
+    permit = await take(permits, limits)
+    waiting = asyncio.create_task(take(permits, limits))
+    await asyncio.sleep(0)
+    (waiter,) = permits._mailboxes["anna@example.it"].queue
+    loop, waiter.loop = waiter.loop, Closing()  # type: ignore[assignment]
+    permit.end()
+    waiter.loop = loop
+    waiter.wake()
+    (await waiting).end()
+
+
+async def test_whoever_asks_at_once_gets_the_same_permits() -> None:
+    found = set[int]()
+    start = Barrier(8)
+
+    def ask() -> None:
+        start.wait()
+        for number in range(200):
+            found.add(id(Permits.of_store(f"raced-{number % 3}")))
+
+    threads = [Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+
+
+async def test_a_child_does_not_wait_for_a_lock_that_its_parent_held() -> None:
+    with Permits._sharing:
+        lock = Permits._sharing
+        Permits.after_fork()
+        assert Permits._sharing is not lock
+        Permits.of_store("in the child")
