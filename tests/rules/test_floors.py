@@ -12,7 +12,10 @@ PLUGINS = ROOT / "plugins"
 
 #: From the ground up. A package stands for all of its files; on one floor they may import each other.
 FLOORS = (
-    ("plain things", "outcome problem receipt errors limits profile secret reply texts redaction settings"),
+    (
+        "plain things",
+        "outcome problem receipt errors limits profile secret reply texts redaction settings exiting",
+    ),
     ("the message", "envelope message content address invalid rendering"),
     ("catalogue", "catalogue"),
     ("store", "store"),
@@ -20,8 +23,8 @@ FLOORS = (
     ("contract", "signin transport hookspecs"),
     ("toolkits", "smtp oauth discovery"),
     ("what is installed, open and told", "loading register plugins pool permits workers attention"),
-    ("threads and forks", "caller_thread hook_thread forking private_loop"),
-    ("what a send needs", "history sources context route resolver engine vetting outlet courier"),
+    ("threads and forks", "caller_thread hook_thread following forking private_loop"),
+    ("what a send needs", "history journalling sources context route resolver engine vetting outlet courier"),
     ("mailer and operators", "senders proposal operators health aftermath sending checking mailer blocking"),
     ("outbox", "outbox"),
     ("kit", "testing"),

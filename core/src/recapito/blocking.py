@@ -1,6 +1,5 @@
 """Sending from ordinary code: the same mailer on an event loop of its own."""
 
-import atexit
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,8 +13,9 @@ from recapito.caller_thread import CallerThread
 from recapito.catalogue import problem
 from recapito.checking import Trial
 from recapito.errors import Misconfigured, NotSent
+from recapito.exiting import at_exit
 from recapito.forking import abandon, forget_in_children
-from recapito.mailer import AsyncMailer, key_of, outcome_of
+from recapito.mailer import AsyncMailer, check_timeout, key_of, outcome_of
 from recapito.message import AnyMessage
 from recapito.private_loop import LoopEnded, PrivateLoop
 from recapito.profile import Found, Operator, ProfileSource
@@ -95,8 +95,13 @@ class Mailer:
         before anything is sent. ``reference`` is the host's own id for the message. ``timeout`` bounds the whole
         call, in seconds; without it a permit is waited for at most 30 s, and the sending is bounded by the
         transport (``hard_timeout``). ``to`` replaces the recipients of a message that is finished.
+
+        Hooks run in this thread, and Python cannot interrupt them: one that takes longer than ``timeout`` holds
+        the call until it returns (with AsyncMailer it does not). Ctrl-C cancels the send and comes out as
+        KeyboardInterrupt; where the message had been taken by then, its receipt is in the journal all the same.
         """
         key = key_of(operator, profile, company)
+        check_timeout(timeout)
         order = Order(key, message, reference, timeout, None if to is None else tuple(to))
         caller = CallerThread()
         sendings: list[Sending] = []
@@ -129,6 +134,7 @@ class Mailer:
         A saved profile that was paused by its sign-in, and now signs in, runs again. Raises NotSent where no
         permit came, or ``timeout`` seconds were not enough.
         """
+        check_timeout(timeout)
         trial = Trial(key_of(operator, profile, company), send_to, draft, timeout)
         caller = CallerThread()
 
@@ -196,14 +202,14 @@ class Mailer:
             abandon(loop, ())
 
 
-def _close_all() -> None:
+def _close_all(ends: float) -> None:
     """At the interpreter's exit: all mailers at once, so that the bound holds however many there are."""
-    threads = [threading.Thread(target=mailer.close, daemon=True) for mailer in tuple(_living)]
+    left = ends - monotonic()
+    threads = [threading.Thread(target=mailer.close, args=(left,), daemon=True) for mailer in tuple(_living)]
     for thread in threads:
         thread.start()
-    ends = monotonic() + 5
     for thread in threads:
         thread.join(max(0.0, ends - monotonic()))
 
 
-atexit.register(_close_all)
+at_exit(_close_all)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from recapito.attention import Attention
 from recapito.context import ProfileContext, TlsContexts
@@ -23,16 +23,23 @@ if TYPE_CHECKING:
     from recapito.ledger.journal import Journal
     from recapito.plugins import Plugins
     from recapito.profile import ProfileKey, ProfileSource
-    from recapito.sending import Sending
     from recapito.sources import ProfileDict
     from recapito.store import Store
 
-__all__ = ["Engine", "Patience"]
+__all__ = ["Engine", "Patience", "UnderWay"]
 
 log = logging.getLogger("recapito.mailer")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class UnderWay(Protocol):
+    """A send that has not ended."""
+
+    def close(self) -> "asyncio.Future[None]":
+        """End it, with the outcome that it has; done when it has ended."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class Engine:
         self.courier = Courier(self.pool, open_within=patience.open)
         self.permits = Permits.of_store(str(store.id) if store else "")
         #: Those that are under way.
-        self.sends: set[Sending] = set()
+        self.sends: set[UnderWay] = set()
         self.attention = Attention(store, plugins)
         self.journal = _journal(store)
         context = partial(ProfileContext, tls=TlsContexts(), workers=self.workers)

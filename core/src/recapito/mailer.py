@@ -1,6 +1,7 @@
 """Sending from asyncio: one message, through the profile of the operator whose it is."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -99,6 +100,7 @@ class AsyncMailer:
         transport (``hard_timeout``). ``to`` replaces the recipients of a message that is finished.
         """
         key = key_of(operator, profile, company)
+        check_timeout(timeout)
         order = Order(key, message, reference, timeout, None if to is None else tuple(to))
         return await self._send(order, check)
 
@@ -119,6 +121,7 @@ class AsyncMailer:
         than ``timeout`` seconds ends with SEND-TIMEOUT.
         """
         key = key_of(operator, profile, company)
+        check_timeout(timeout)
         async with aclosing(self._checking(Trial(key, send_to, draft, timeout)).steps()) as steps:
             async for step in steps:
                 yield step
@@ -188,6 +191,13 @@ def key_of(operator: str | Operator, profile: str, company: str) -> ProfileKey:
     if isinstance(operator, Operator):
         return ProfileKey(company or operator.company, operator.id, profile)
     return ProfileKey(company, operator, profile)
+
+
+def check_timeout(timeout: object) -> None:
+    """Raise Misconfigured (TIMEOUT-INVALID) for what is no number of seconds, or none that ends after it began."""
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if timeout is not None and not (number and 0 < timeout < math.inf):  # type: ignore[operator]
+        raise Misconfigured(problem("TIMEOUT-INVALID", value=repr(timeout)[:40]))
 
 
 def outcome_of(receipt: Receipt, error: DeliveryError | None, check: bool) -> Receipt:

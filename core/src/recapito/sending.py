@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import os
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from time import monotonic, time_ns
+from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from recapito import outlet
@@ -25,6 +23,7 @@ from recapito.errors import (
 )
 from recapito.following import CallHook, Hooks
 from recapito.invalid import shown
+from recapito.journalling import Record
 from recapito.message import AnyMessage, Message
 from recapito.permits import NoPermit, Permit
 from recapito.profile import Profile, ProfileKey
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from recapito.engine import Engine
-    from recapito.ledger.journal import JournalEntry
     from recapito.resolver import Resolved
     from recapito.route import Route
 
@@ -79,11 +77,10 @@ class Sending:
     call_hook: CallHook
     started: float = field(init=False)
     ends: float | None = field(init=False)
+    record: Record = field(init=False)
     route: "Route | None" = None
     rendered: Rendered | None = None
     error: DeliveryError | None = None
-    #: The journal's entry, once its intent is written or about to be.
-    entry: str | None = None
     #: Whether a server, or the way to it, was about to be met.
     attempted: bool = False
     #: Whether a session was asked to take it: then it counts, and content may be on its way.
@@ -98,6 +95,7 @@ class Sending:
     def __post_init__(self) -> None:
         self.started = self.engine.loop.time()
         self.ends = None if self.order.timeout is None else self.started + self.order.timeout
+        self.record = Record(self.engine.journal, self.order.key, self.order.reference)
 
     async def run(self) -> Receipt:
         """The receipt, whatever the outcome. Raises InvalidMessage and Misconfigured, and when cancelled."""
@@ -231,8 +229,7 @@ class Sending:
         engine = self.engine
         hard = engine.loop.time() + route.info.hard_timeout(rendered.content.size)
         deadline = hard if self.ends is None else min(hard, self.ends)
-        if engine.journal is not None:
-            await self._intend(route, rendered, deadline)
+        await self.record.intend(route, rendered, deadline)
         if clock is not None:
             clock.reschedule(None)  # from here on the session is asked first, and answers by the deadline
         self.attempted = True
@@ -277,34 +274,6 @@ class Sending:
                 ) from None
             raise NotSent(problem("LIMIT-WAIT", mailbox=route.mailbox, retry_at=exc.retry_at)) from None
 
-    async def _intend(self, route: "Route", rendered: Rendered, deadline: float) -> None:
-        """Write what is about to be tried, and wait until that cannot be lost: a crash then leaves *unknown*."""
-        assert self.engine.journal is not None
-        # The time first, so that rows are added at the end of the index, and not to a page of their own each.
-        self.entry = f"{time_ns():016x}{os.urandom(8).hex()}"
-        intent = self.engine.journal.intend(self._journal_entry(route, rendered, deadline))
-        if intent.done():  # committed on this very thread: there is nothing to wait for
-            intent.result()
-        else:
-            await _committed(intent, self.engine.loop)
-
-    def _journal_entry(self, route: "Route", rendered: Rendered, deadline: float) -> "JournalEntry":
-        from recapito.ledger.journal import JournalEntry
-
-        assert self.entry is not None
-        started = datetime.now(UTC)
-        return JournalEntry(
-            id=self.entry,
-            key=self.order.key,
-            transport=route.info.name,
-            reference=self.order.reference,
-            message_id=rendered.message_id,
-            recipients=rendered.envelope.recipients,
-            size=rendered.content.size,
-            started=started,
-            deadline=started + timedelta(seconds=deadline - self.engine.loop.time()),
-        )
-
     async def _finish(self, receipt: Receipt) -> Receipt:
         """All that follows an attempt; with a timeout it is left to itself when that is over."""
         receipt = self._settle(receipt)
@@ -324,12 +293,7 @@ class Sending:
     def _settle(self, receipt: Receipt) -> Receipt:
         """The receipt with what the mailer knows, and the journal's outcome; not waited for."""
         receipt = self.settled = self._receipt(receipt)
-        if self.entry is not None and self.engine.journal is not None:
-            try:
-                self.engine.journal.settle(self.entry, receipt)
-            except Exception:
-                # Somebody may have accepted it: whatever a plugin put into its receipt, that must not be lost.
-                log.exception("%s: the outcome could not be written down", self.order.key)
+        self.record.settle(receipt)
         return receipt
 
     def _receipt(self, receipt: Receipt) -> Receipt:
@@ -349,7 +313,7 @@ class Sending:
 
     def _leave(self, exc: BaseException | None) -> None:
         """Cancelled, or ended by what is no outcome: the journal must not keep an intent for ever."""
-        if self.entry is None:
+        if not self.record.id:
             return
         if not self.begun:
             error: DeliveryError = NotSent(problem("SEND-CANCELLED"))
@@ -382,27 +346,6 @@ def _admit(resolved: "Resolved", rendered: Rendered) -> None:
 def _face(profile: Profile) -> tuple[object, ...]:
     """What of a profile is written into its messages, or decides whether one may leave."""
     return profile.sender, profile.sender_name, profile.reply_to, frozenset(profile.aliases)
-
-
-async def _committed(intent: "Future[None]", loop: asyncio.AbstractEventLoop) -> None:
-    """As ``asyncio.wrap_future``, at a third of its cost: it is paid for each message."""
-    waiter = loop.create_future()
-
-    def wake() -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    def done(_: "Future[None]") -> None:
-        with suppress(RuntimeError):  # the loop has ended: nobody waits
-            loop.call_soon_threadsafe(wake)
-
-    intent.add_done_callback(done)
-    try:
-        await waiter
-    except asyncio.CancelledError:
-        intent.cancel()
-        raise
-    intent.result()
 
 
 def _close_unused(work: "Future[Rendered]") -> None:

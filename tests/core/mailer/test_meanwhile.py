@@ -127,7 +127,8 @@ def test_an_edited_sender_writes_the_same_message_anew(
     mailer: Mailer, store: Store, memory: MemoryTransport, kind: str, complete: bool
 ) -> None:
     with queued(mailer, memory, mail(kind, complete=complete)) as go:
-        (sending,) = (each for each in mailer._mailer._engine.sends if not each.begun)  # type: ignore[union-attr]
+        engine: Any = mailer._mailer._engine
+        (sending,) = (each for each in engine.sends if not each.begun)
         assert sending.rendered is not None
         before = dict(sending.rendered.content.headers)
         aliases = ("anna@example.it",)

@@ -10,6 +10,7 @@ from recapito import (
     Limits,
     Mailer,
     Message,
+    Misconfigured,
     NotSent,
     Outcome,
     Profile,
@@ -178,3 +179,31 @@ def test_closing_is_bounded_while_a_send_hangs(
         thread.join(10)
         assert not thread.is_alive()
     assert len(errors) == 1
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "5", True, b"5"])
+async def test_what_is_no_time_is_told_before_anything_is_done(
+    timeout: Any, memory: MemoryTransport, anna: Profile, message: Message
+) -> None:
+    info = memory_info(memory)
+    async with AsyncMailer({"anna": anna}, transports=[info]) as mailer:
+        with pytest.raises(Misconfigured) as caught:
+            await mailer.send("anna", message, timeout=timeout)
+        assert caught.value.problem.code == "TIMEOUT-INVALID"
+        with pytest.raises(Misconfigured):
+            _ = [step async for step in mailer.check("anna", timeout=timeout)]
+    with Mailer({"anna": anna}, transports=[info]) as blocking:
+        with pytest.raises(Misconfigured):
+            blocking.send("anna", message, timeout=timeout)
+        with pytest.raises(Misconfigured):
+            list(blocking.check("anna", timeout=timeout))
+    assert not memory.sent
+    assert not memory.sessions
+
+
+async def test_any_number_of_seconds_is_a_time(
+    memory: MemoryTransport, anna: Profile, message: Message
+) -> None:
+    async with AsyncMailer({"anna": anna}, transports=[memory_info(memory)]) as mailer:
+        assert (await mailer.send("anna", message, timeout=1e300)).accepted
+        assert not (await mailer.send("anna", message, timeout=1e-9, check=False)).accepted

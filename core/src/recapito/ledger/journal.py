@@ -1,6 +1,5 @@
 """Direct sends, written down before and after: a crash between the two leaves *unknown*, and not nothing."""
 
-import atexit
 import logging
 import queue
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select
 
 from recapito.errors import Misconfigured
+from recapito.exiting import at_exit
 from recapito.ledger.entry import JournalEntry, JournalRow, intent_values, outcome_values, row_of, time_prefix
 from recapito.ledger.writer import GroupWriter
 from recapito.receipt import Receipt
@@ -40,8 +40,6 @@ _QUIET = 1.0
 _KEPT = 10_000
 #: Seconds between two tries to write outcomes that a database did not take.
 _RETRY = 1.0
-#: Seconds that an ending process gives all its journals together.
-_EXIT = 5.0
 #: Seconds that a commit may take on the caller's own thread, which may be an event loop: on a disk that is slower,
 #: every commit is the writing thread's. A hand-over to that thread and back costs as much as the commit itself.
 _SWIFT = 0.001
@@ -79,6 +77,8 @@ class Journal:
         self._thread: threading.Thread | None = None
         self._idle = False
         self._retry_at = 0.0
+        # Outcomes that the thread has taken, and that the database has not taken yet.
+        self._writing = 0
         # What a commit took of late, in seconds, slow ones weighing at once; the first ones are the thread's.
         self._commit = 1.0
 
@@ -161,7 +161,8 @@ class Journal:
             self._queue.put(_Stop())
             thread.join(timeout)
             if thread.is_alive() or self._outcomes:
-                log.error("%d outcomes could not be written in %g s", len(self._outcomes), timeout)
+                if unwritten := len(self._outcomes) + self._writing:
+                    log.error("%d outcomes could not be written in %.1f s", unwritten, timeout)
                 return
         self._writer.close()
 
@@ -259,6 +260,7 @@ class Journal:
 
     def _write(self, intents: list[_Intent], waiting: "list[Future[None]]") -> None:
         outcomes = self._taken(_KEPT)
+        self._writing = len(outcomes)
         began = monotonic()
         fault = self._tried([values for values, _ in intents], outcomes) if intents or outcomes else None
         if fault is None and (intents or outcomes):
@@ -269,6 +271,7 @@ class Journal:
                 log.warning("%d outcomes are not written yet: %s", len(outcomes), fault.problem.code)
                 room = max(0, _KEPT - len(self._outcomes))
                 self._outcomes.extendleft(reversed(outcomes[len(outcomes) - min(room, len(outcomes)) :]))
+        self._writing = 0
         if fault is not None:
             for values, _ in intents:  # there is no row that an outcome could be written to
                 self._rows.pop(values[0].partition("-")[2], None)
@@ -325,10 +328,9 @@ def _finish(future: "Future[None]", error: Exception | None = None) -> None:
 _all: "weakref.WeakSet[Journal]" = weakref.WeakSet()
 
 
-def _at_exit() -> None:
-    until = monotonic() + _EXIT
+def _close_all(ends: float) -> None:
     for journal in tuple(_all):
-        journal.close(max(0.0, until - monotonic()))
+        journal.close(max(0.0, ends - monotonic()))
 
 
-atexit.register(_at_exit)
+at_exit(_close_all, last=True)

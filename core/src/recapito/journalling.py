@@ -1,0 +1,93 @@
+"""One send in the journal: before anything leaves, and what became of it."""
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import time_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from recapito.ledger.journal import Journal
+    from recapito.profile import ProfileKey
+    from recapito.receipt import Receipt
+    from recapito.rendering import Rendered
+    from recapito.route import Route
+
+__all__ = ["Record"]
+
+log = logging.getLogger("recapito.mailer")
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """What ``journal`` (None: there is none) is told about one send. ``id`` is empty until that begins."""
+
+    journal: "Journal | None"
+    key: "ProfileKey"
+    reference: str | None
+    id: str = ""
+
+    async def intend(self, route: "Route", rendered: "Rendered", deadline: float) -> None:
+        """Write what is about to be tried, and wait until that cannot be lost: a crash then leaves *unknown*.
+
+        ``deadline`` is on the running loop's clock. Raises Misconfigured (STORE-…).
+        """
+        if self.journal is None:
+            return
+        from recapito.ledger.journal import JournalEntry
+
+        loop, started = asyncio.get_running_loop(), datetime.now(UTC)
+        # The time first, so that rows are added at the end of the index, and not to a page of their own each.
+        self.id = f"{time_ns():016x}{os.urandom(8).hex()}"
+        intent = self.journal.intend(
+            JournalEntry(
+                id=self.id,
+                key=self.key,
+                transport=route.info.name,
+                reference=self.reference,
+                message_id=rendered.message_id,
+                recipients=rendered.envelope.recipients,
+                size=rendered.content.size,
+                started=started,
+                deadline=started + timedelta(seconds=deadline - loop.time()),
+            )
+        )
+        if intent.done():  # committed on this very thread: there is nothing to wait for
+            intent.result()
+        else:
+            await _committed(intent, loop)
+
+    def settle(self, receipt: "Receipt") -> None:
+        """Hand over the outcome; not waited for. Nothing is raised: somebody may have accepted the message."""
+        if self.journal is None or not self.id:
+            return
+        try:
+            self.journal.settle(self.id, receipt)
+        except Exception:
+            log.exception("%s: the outcome could not be written down", self.key)
+
+
+async def _committed(intent: "Future[None]", loop: asyncio.AbstractEventLoop) -> None:
+    """As ``asyncio.wrap_future``, at a third of its cost: it is paid for each message."""
+    waiter = loop.create_future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def done(_: "Future[None]") -> None:
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            loop.call_soon_threadsafe(wake)
+
+    intent.add_done_callback(done)
+    try:
+        await waiter
+    except asyncio.CancelledError:
+        intent.cancel()
+        raise
+    intent.result()
