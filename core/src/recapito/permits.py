@@ -53,11 +53,15 @@ class _Window:
                 return moment + self.seconds
         return None
 
-    def end(self, amount: int, counted: bool, now: float) -> None:
+    def end(self, amount: int, counted: bool, now: float, more: int = 0) -> None:
         self.under_way -= amount
         if counted:
-            self.ended.append((now, amount))
-            self.ended_sum += amount
+            self.ended.append((now, amount + more))
+            self.ended_sum += amount + more
+
+
+#: A window, what it counts, and with how much.
+_Charge = tuple[_Window, str, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -101,14 +105,14 @@ class _Mailbox:
                 free = max(free, fits)
         return free
 
-    def begin(self, limits: Limits, amounts: dict[str, int]) -> list[tuple[_Window, int]]:
+    def begin(self, limits: Limits, amounts: dict[str, int]) -> list[_Charge]:
         """Count one more attempt; what it was charged with, each window once."""
         self.under_way += 1
-        charged = []
+        charged: list[_Charge] = []
         for of, seconds in {(rate.of, rate.window) for rate in limits.rates}:
             window = self.windows.setdefault((of, seconds), _Window(seconds))
             window.under_way += amounts[of]
-            charged.append((window, amounts[of]))
+            charged.append((window, of, amounts[of]))
         return charged
 
     def wake_first(self) -> None:
@@ -125,7 +129,7 @@ class Permit:
         self,
         lock: threading.Lock,
         mailbox: _Mailbox,
-        charged: list[tuple[_Window, int]],
+        charged: list[_Charge],
         *,
         waited: bool = False,
     ) -> None:
@@ -135,16 +139,20 @@ class Permit:
         self._mailbox: _Mailbox | None = mailbox
         self._charged = charged
 
-    def end(self, *, counted: bool = True) -> None:
-        """The attempt has ended; ``counted=False`` where none of it can have reached the server."""
+    def end(self, *, counted: bool = True, messages: int = 1) -> None:
+        """The attempt has ended; ``counted=False`` where none of it can have reached the server.
+
+        ``messages`` is how many the server saw, where they were more than were expected.
+        """
         if self._mailbox is None:
             return
         mailbox, self._mailbox = self._mailbox, None
         now = monotonic()
         with self._lock:
             mailbox.under_way -= 1
-            for window, amount in self._charged:
-                window.end(amount, counted, now)
+            for window, of, amount in self._charged:
+                more = max(0, messages - amount) if of == "messages" else 0
+                window.end(amount, counted, now, more)
             mailbox.wake_first()
 
 

@@ -25,8 +25,9 @@ class RecipientReceipt:
 class Receipt:
     """What became of one message: an outcome for each recipient, and the server's own words.
 
-    A session fills ``recipients``, ``server_reply``, ``provider_id`` and ``problem``; the mailer adds the
-    rest. ``seconds`` is the time the whole send took, waiting for a permit included.
+    A session fills ``recipients``, ``server_reply``, ``provider_id``, ``problem``, and ``transactions`` where
+    there was not one (the server counts each as a message); the mailer adds the rest. ``seconds`` is the time the
+    whole send took, waiting for a permit included.
     """
 
     recipients: tuple[RecipientReceipt, ...]
@@ -39,6 +40,7 @@ class Receipt:
     transport: str = ""
     seconds: float = 0.0
     ended: datetime | None = None
+    transactions: int = 1
 
     @classmethod
     def for_all(

@@ -223,7 +223,7 @@ class Sending:
 
     def _end_permit(self) -> None:
         if self._permit is not None:
-            self._permit.end(counted=self.begun)
+            self._permit.end(counted=self.begun, messages=self.settled.transactions if self.settled else 1)
 
     async def _carry(self, route: "Route", rendered: Rendered, clock: asyncio.Timeout | None) -> Receipt:
         engine = self.engine
@@ -309,6 +309,7 @@ class Sending:
             self.route.info.name if self.route else "",
             self.engine.loop.time() - self.started,
             datetime.now(UTC),
+            receipt.transactions,
         )
 
     def _leave(self, exc: BaseException | None) -> None:

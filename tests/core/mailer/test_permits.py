@@ -255,3 +255,19 @@ async def test_a_child_does_not_wait_for_a_lock_that_its_parent_held() -> None:
         Permits.after_fork()
         assert Permits._sharing is not lock
         Permits.of_store("in the child")
+
+
+@pytest.mark.parametrize("expected", [1, 2])
+async def test_what_the_server_saw_is_counted_though_less_was_expected(expected: int) -> None:
+    permits, limits = Permits(), Limits(rates=(Rate(4, 3600), Rate(4, 3600, "recipients")))
+    permit = await permits.take("m", limits, messages=expected, recipients=1, until=monotonic())
+    permit.end(messages=3)
+    (await permits.take("m", limits, messages=1, recipients=1, until=monotonic())).end()
+    with pytest.raises(NoPermit):
+        await permits.take("m", limits, messages=1, recipients=1, until=monotonic())
+
+
+async def test_what_never_reached_the_server_is_not_counted_at_all() -> None:
+    permits, limits = Permits(), Limits(rates=(Rate(1, 3600),))
+    (await take(permits, limits)).end(counted=False, messages=3)
+    await take(permits, limits)

@@ -207,6 +207,7 @@ class _Delivery:
         self._deadline = deadline
         self._rows: dict[str, RecipientReceipt] = {}
         self._transaction: Transaction | None = None
+        self._transactions = 0
         self._reply: Reply | None = None
         #: Something may be on the line.
         self.begun = False
@@ -231,6 +232,7 @@ class _Delivery:
 
     async def _transact(self, transaction: Transaction, batch: tuple[str, ...]) -> tuple[str, ...]:
         self._transaction = transaction
+        self._transactions += 1
         await transaction.run(batch)
         self._transaction = None
         self._rows.update(transaction.rows)
@@ -284,6 +286,7 @@ class _Delivery:
             else next((row.reply for row in rows if row.reply), None),
             provider_id=shown(given) if given else None,
             message_id=self._content.message_id,
+            transactions=max(1, self._transactions),
         )
         why = next((row.problem for row in rows if row.problem and row.outcome is receipt.outcome), None)
         why = why or next((row.problem for row in rows if row.problem), None)
