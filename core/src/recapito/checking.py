@@ -91,7 +91,7 @@ class Checking:
         except TimeoutError:
             name = route.profile.key.operator
             raise NotSent(
-                problem("OPEN-TIMEOUT", transport=route.info.title, seconds=seconds, operator=name)
+                problem("OPEN-TIMEOUT", transport=route.info.shown, seconds=seconds, operator=name)
             ) from None
         except RecapitoError:
             raise

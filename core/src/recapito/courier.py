@@ -118,7 +118,7 @@ class Courier:
             raise NotSent(
                 problem(
                     "OPEN-TIMEOUT",
-                    transport=route.info.title,
+                    transport=route.info.shown,
                     seconds=round(within, 1),
                     operator=key.operator,
                 )
@@ -151,4 +151,4 @@ class Courier:
 def crashed(route: Route, exc: BaseException, outcome: Outcome) -> Problem:
     """The problem of a transport that raised what is none of ours; the details go to its redacting log."""
     route.context.log.error("%s failed", route.info.name, exc_info=exc)
-    return problem("TRANSPORT-CRASHED", outcome=outcome, transport=route.info.title, error=type(exc).__name__)
+    return problem("TRANSPORT-CRASHED", outcome=outcome, transport=route.info.shown, error=type(exc).__name__)

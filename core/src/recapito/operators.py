@@ -168,7 +168,7 @@ class Operators:
         secrets = _kept_and_typed(kept, changes.secrets, info)
         if not moved:
             _refuse_to_keep(lost, secrets, info)
-        validated, wrong = settings.validate(info.settings, profile.settings, secrets)
+        validated, wrong = settings.validate(info.settings, profile.settings, secrets, package=info.texts)
         if validated is None:
             self._refuse_if(key, wrong)
             raise AssertionError("validate names what is wrong")
@@ -179,8 +179,7 @@ class Operators:
 
     def _refuse_if(self, key: ProfileKey, wrong: dict[str, str]) -> None:
         if wrong:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
-            raise Misconfigured(problem("SETTINGS-INVALID", profile=str(key), fields=listed), wrong)
+            raise settings.misfit(key, wrong)
 
     def _told(self, draft: _Draft, revision: str, by: str) -> Saved:
         key = draft.found.profile.key

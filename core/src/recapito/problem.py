@@ -20,10 +20,11 @@ _NOISE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 
-# {name} shows a parameter; {name?} shows nothing, and only asks whether there is one.
-_HOLE = re.compile(r"\{(\w+)(\??)\}")
+# {name} shows a parameter; {name?} and {name!} show nothing, and only ask whether there is one, or none.
+_HOLE = re.compile(r"\{(\w+)([?!]?)\}")
 
-# A part of a text that is left out where one of its placeholders has no value: "…[[ Did you mean {hint}?]]".
+# A part of a text that is left out where one of its placeholders has no value: "…[[ Did you mean {hint}?]]",
+# "[[{missing?}Correct the name.]][[{missing!}Send again.]]".
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
 
 
@@ -65,8 +66,9 @@ class Problem:
     """Why something was not accepted.
 
     ``code`` is public and never changes meaning. ``reply`` holds the server's own words, cleaned and capped by
-    :func:`clean_reply`. ``params`` fill the texts and hold no secret. ``package`` names the import package
-    whose catalogue has the texts (a plugin's own codes come from its own).
+    :func:`clean_reply`. ``params`` fill the texts and hold no secret; where there is a ``name_it`` beside
+    ``name`` (:func:`recapito.texts.in_languages`), Italian texts show that. ``package`` names the import
+    package whose catalogue has the texts (a plugin's own codes come from its own).
     """
 
     code: str
@@ -92,21 +94,29 @@ class Problem:
 
     def explain(self, language: str | None = None) -> Explanation:
         """The texts in ``language`` (``en``, ``it``), or in that of the process's environment."""
-        texts = translation(self.package, language or preferred_language())
-        own = translation("recapito", language or preferred_language())
-        what, why, do = (self._fill(texts.pgettext(self.code, part), part) for part in ("what", "why", "do"))
+        language = language or preferred_language()
+        texts, own = translation(self.package, language), translation("recapito", language)
+        known = self._known(language)
+        what, why, do = (
+            self._fill(texts.pgettext(self.code, part), part, known) for part in ("what", "why", "do")
+        )
         return Explanation(what, why, do, own.pgettext("who", self.who))
 
     def with_(self, **changes: Any) -> Self:
         """A copy with ``changes``."""
         return replace(self, **changes)
 
-    def _fill(self, text: str, part: str) -> str:
-        if text == part:  # no such message in the catalogue: never show the key
-            return self.code if part == "what" else ""
-        known: dict[str, object] = {"host": self.host or "", "reply": self.reply or ""} | dict(self.params)
+    def _known(self, language: str) -> dict[str, object]:
+        """What fills the texts in ``language``, by name; nothing empty."""
+        known: dict[str, object] = {"host": self.host, "reply": self.reply, **self.params}
+        known |= {name: known[f"{name}_{language}"] for name in self.params if f"{name}_{language}" in known}
         if self.retry_at is not None:
             known.setdefault("t", f"{self.retry_at.astimezone():%H:%M}")
+        return {name: value for name, value in known.items() if value not in (None, "")}
+
+    def _fill(self, text: str, part: str, known: Mapping[str, object]) -> str:
+        if text == part:  # no such message in the catalogue: never show the key
+            return self.code if part == "what" else ""
         kept = _OPTIONAL.sub(_filled_part(known), text)
         return _HOLE.sub(lambda hole: "" if hole[2] else str(known.get(hole[1], "…")), kept).strip()
 
@@ -148,7 +158,8 @@ class Problem:
 
 def _filled_part(known: Mapping[str, object]) -> Callable[[re.Match[str]], str]:
     def keep(part: re.Match[str]) -> str:
-        return part[1] if all(known.get(name) not in (None, "") for name, _ in _HOLE.findall(part[1])) else ""
+        fits = all((name in known) is (mark != "!") for name, mark in _HOLE.findall(part[1]))
+        return part[1] if fits else ""
 
     return keep
 

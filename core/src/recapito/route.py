@@ -5,9 +5,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from recapito import settings
-from recapito.catalogue import problem
 from recapito.context import ProfileContext
-from recapito.errors import Misconfigured
 from recapito.limits import Limits
 from recapito.profile import Found, Profile, ProfileKey
 from recapito.transport import Transport, TransportInfo
@@ -90,10 +88,11 @@ class Routes:
 
     def _made(self, found: Found) -> Route:
         offered, profile = self._plugins.info(found.profile.transport), found.profile
-        validated, wrong = settings.validate(offered.settings, profile.settings, found.secrets)
+        validated, wrong = settings.validate(
+            offered.settings, profile.settings, found.secrets, package=offered.texts
+        )
         if validated is None:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
-            raise Misconfigured(problem("SETTINGS-INVALID", profile=str(profile.key), fields=listed), wrong)
+            raise settings.misfit(profile.key, wrong)
         profile = _completed(offered, profile.with_(settings=validated.settings))
         info = offered.for_profile(profile)
         provider = self._provider(info, profile)

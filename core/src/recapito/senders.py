@@ -5,6 +5,7 @@ import re
 from recapito.address import parse_address
 from recapito.errors import InvalidMessage
 from recapito.profile import Profile
+from recapito.texts import Phrase
 
 __all__ = ["checked_senders"]
 
@@ -14,7 +15,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 def checked_senders(profile: Profile, wrong: dict[str, str]) -> Profile:
     """``profile`` with its addresses in their plain form; ``wrong`` gets a line for each that is not one."""
     if _CONTROL.search(profile.sender_name):
-        wrong["sender_name"] = "has a control character"
+        wrong["sender_name"] = Phrase("has a control character")
     return profile.with_(
         sender=_plain(profile.sender, "sender", wrong),
         aliases=tuple(_plain(alias, "aliases", wrong) for alias in profile.aliases),
@@ -24,10 +25,11 @@ def checked_senders(profile: Profile, wrong: dict[str, str]) -> Profile:
 
 def _plain(text: str, field: str, wrong: dict[str, str]) -> str:
     if not text:
-        wrong[field] = "is missing"
+        wrong[field] = Phrase("is missing")
         return text
     try:
         return parse_address(text, field).addr_spec
     except InvalidMessage as exc:
-        wrong[field] = exc.problem.explain().what
+        found = exc.problem
+        wrong[field] = Phrase.made(lambda language: found.explain(language).what)
         return text

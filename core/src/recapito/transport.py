@@ -29,6 +29,7 @@ from recapito.signin import (
     Step,
     Token,
 )
+from recapito.texts import Phrase
 
 if TYPE_CHECKING:
     import logging
@@ -132,14 +133,19 @@ class TransportInfo:
     adapt: Callable[["TransportInfo", Profile, Mapping[str, Any]], "TransportInfo"] | None = None
     package: str = ""
 
+    @property
+    def texts(self) -> str:
+        """The import package whose catalogue has this transport's texts."""
+        return self.package or self.settings.__module__.partition(".")[0]
+
+    @property
+    def shown(self) -> Phrase:
+        """The title, in every language."""
+        return Phrase(self.title, package=self.texts)
+
     def for_profile(self, profile: Profile, client: Mapping[str, Any] | None = None) -> "TransportInfo":
         """What holds for one profile, and the settings of the client that it signs in through."""
         return self if self.adapt is None else self.adapt(self, profile, client or {})
-
-    @property
-    def texts(self) -> str:
-        """The import package with the texts of this transport."""
-        return self.package or self.settings.__module__.partition(".")[0]
 
 
 class Context(Protocol):

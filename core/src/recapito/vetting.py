@@ -34,11 +34,11 @@ def _objection(route: Route, envelope: Envelope, content: Content) -> Problem | 
     if most is not None and content.size > most:
         return problem("MSG-TOO-BIG", n=f"{content.size / _MB:.1f}", max=f"{most / _MB:g}")
     if envelope.notify and not able.delivery_notices:
-        return problem("DSN-NOT-OFFERED", transport=route.info.title)
+        return problem("DSN-NOT-OFFERED", transport=route.info.shown)
     if len(envelope.recipients) > (_most_at_once(route) or len(envelope.recipients)):
         return problem("RCPT-OVER-LIMIT", count=len(envelope.recipients), limit=_most_at_once(route))
     if not able.own_envelope and not _shown(content) <= _folded(envelope.recipients):
-        return problem("ENVELOPE-DIFFERS", transport=route.info.title)
+        return problem("ENVELOPE-DIFFERS", transport=route.info.shown)
     if provider is not None and provider.pec is not None:
         hidden = not _folded(envelope.recipients) <= _shown(content)
         return provider.pec.refusal(size=content.size, recipients=len(envelope.recipients), bcc=hidden)

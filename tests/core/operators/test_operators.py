@@ -122,6 +122,15 @@ def test_a_sender_that_is_no_address_is_named(operators: Operators, bad: str) ->
     assert "sender" in caught.value.fields
 
 
+def test_what_is_wrong_is_said_in_the_readers_language(operators: Operators) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        operators.save(ANNA, Changes(sender="anna", aliases=("b@",), sender_name="a\nb"), by="admin")
+    said = caught.value.problem.explain("it").what
+    assert "sender: Questo non è un indirizzo" in said
+    assert "sender_name: contiene un carattere di controllo" in said
+    assert "not an address" in caught.value.problem.explain("en").what
+
+
 def test_a_draft_is_validated_and_not_saved(operators: Operators, store: Store) -> None:
     draft = operators.draft(ANNA, ACME)
     assert draft.secrets["password"].reveal() == "prima"

@@ -8,6 +8,7 @@ from recapito.profile import Profile
 from recapito.secret import Secrets
 from recapito.settings import validate
 from recapito.testing import CertificateAuthority
+from recapito.texts import Phrase
 from recapito_smtp_basic.plugin import INFO
 from recapito_smtp_basic.settings import SmtpBasicSettings
 
@@ -119,3 +120,27 @@ def test_titles_and_descriptions_are_in_italian_too() -> None:
             assert text
             if text != "Password":
                 assert italian.gettext(text) != text
+
+
+@pytest.mark.parametrize("password", [" pass", "pass ", " p w ", "\u00a0pass"])
+def test_a_password_keeps_its_blanks_and_other_fields_lose_theirs(password: str) -> None:
+    given = {"host": " mail.example.it ", "username": " anna ", "helo": " erp.example.it ", "port": " 465 "}
+    validated, _ = validate(SmtpBasicSettings, given, Secrets({"password": password}))
+    assert validated is not None
+    assert validated.secrets["password"].reveal() == password
+    assert validated.settings == {
+        "host": "mail.example.it",
+        "username": "anna",
+        "helo": "erp.example.it",
+        "port": 465,
+    }
+
+
+def test_the_reasons_are_said_in_italian_too() -> None:
+    given = {"host": "a b", "port": 465, "security": "starttls", "helo": "a b"}
+    _, reasons = validate(SmtpBasicSettings, given, Secrets({"password": "x"}))
+    assert {name: reason.text("it") for name, reason in reasons.items() if isinstance(reason, Phrase)} == {
+        "host": "non è il nome di un server",
+        "security": "non va con la porta 465, che è per ssl",
+        "helo": "non è né il nome di un host né un indirizzo tra parentesi quadre",
+    }

@@ -12,6 +12,7 @@ from typing import Any
 from recapito.errors import NotFound
 from recapito.outcome import Outcome
 from recapito.problem import Problem, Scope, Who
+from recapito.texts import in_languages
 
 __all__ = ["FOLDER", "Code", "find_code", "known_codes", "problem", "read_toml"]
 
@@ -68,15 +69,15 @@ def problem(
 ) -> Problem:
     """The problem of a code, with outcome, who and scope from the catalogue (``outcome`` replaces the first).
 
-    ``params`` fill the texts; None is left out, and what is no number becomes text. An unknown name is a
+    ``params`` fill the texts; None is left out, what is no number becomes text, and a
+    :class:`~recapito.texts.Phrase` is shown in the language the problem is explained in. An unknown name is a
     NotFound: codes are added with ``scripts/texts.py add``.
     """
     code = find_code(name)
-    kept = {
-        key: value if isinstance(value, (int, float)) else str(value)
-        for key, value in params.items()
-        if value is not None
-    }
+    kept: dict[str, str | int | float] = {}
+    for key, value in params.items():
+        if value is not None:
+            kept |= {key: value} if isinstance(value, (int, float)) else in_languages(key, value)
     return Problem(
         code.code,
         outcome or code.outcome,

@@ -12,6 +12,7 @@ from recapito.errors import Misconfigured
 from recapito.secret import Secret
 from recapito.store.files import make_private_folder
 from recapito.store.location import key_file
+from recapito.texts import Phrase
 
 __all__ = ["KeyFile"]
 
@@ -39,7 +40,7 @@ class KeyFile:
             return None
         except UnicodeDecodeError:
             raise Misconfigured(
-                problem("KEY-FORMAT", place=self.place, reason="it is not plain text")
+                problem("KEY-FORMAT", place=self.place, reason=Phrase("it is not plain text"))
             ) from None
         except OSError as exc:
             raise self._fault(exc) from exc

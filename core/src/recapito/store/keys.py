@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured
 from recapito.secret import Secret
+from recapito.texts import Phrase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,15 +121,15 @@ def _found_in(text: Secret) -> "tuple[dict[str, AESGCM], str]":
     for number, part in enumerate(re.split(r"[,\s]+", text.reveal().strip()), 1):
         name, colon, key = part.partition(":")
         if not colon or not _ID.match(name):
-            return {}, f"number {number} is not id:key"
+            return {}, Phrase("number {number} is not id:key", number=number)
         if name in found:
-            return {}, f"{name} is there twice"
+            return {}, Phrase("{name} is there twice", name=name)
         try:
             octets = base64.b64decode(key.replace("-", "+").replace("_", "/"), validate=True)
         except (ValueError, binascii.Error):
             octets = b""
         if len(octets) != _LENGTH:
-            return {}, f"{name} is not 32 bytes in base64"
+            return {}, Phrase("{name} is not 32 bytes in base64", name=name)
         found[name] = AESGCM(octets)
     return found, ""
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recapito.catalogue import problem
-from recapito.errors import Misconfigured
 from recapito.profile import ProfileKey
+from recapito.settings import misfit
+from recapito.texts import Phrase
 
 __all__ = ["LONGEST", "is_possible", "refuse_impossible", "refuse_unstorable", "storable"]
 
@@ -32,18 +32,18 @@ def refuse_impossible(key: ProfileKey) -> None:
     """
     if wrong := dict(_faults(key)):
         shown = "/".join(part[:80].encode("unicode_escape").decode() for part in key if part)
-        raise _unfit(shown, wrong)
+        raise misfit(shown, wrong)
 
 
 def refuse_unstorable(key: ProfileKey, fields: Mapping[str, Any]) -> None:
     """Raise Misconfigured (SETTINGS-INVALID) naming each of ``fields`` in which something cannot be stored."""
     wrong = {
-        storable(name): "holds a character that cannot be stored"
+        storable(name): Phrase("holds a character that cannot be stored")
         for name, value in fields.items()
         if any(_UNSTORABLE.search(text) for text in (name, *_texts(value)))
     }
     if wrong:
-        raise _unfit(str(key), wrong)
+        raise misfit(str(key), wrong)
 
 
 def storable(text: str) -> str:
@@ -56,13 +56,13 @@ def storable(text: str) -> str:
 def _faults(key: ProfileKey) -> Iterator[tuple[str, str]]:
     for name, part in zip(key._fields, key, strict=True):
         if not part.isprintable() and _CONTROL.search(part):
-            yield name, "holds a control character"
+            yield name, Phrase("has a control character")
         elif not part and name != "company":
-            yield name, "is empty"
+            yield name, Phrase("is empty")
         elif len(part) > LONGEST or (
             not part.isascii() and len("".join(key).encode(errors="replace")) > _OCTETS
         ):
-            yield name, "is too long"
+            yield name, Phrase("is too long")
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -74,8 +74,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _texts(each)
-
-
-def _unfit(shown: str, wrong: dict[str, str]) -> Misconfigured:
-    listed = "; ".join(f"{name} {reason}" for name, reason in wrong.items())
-    return Misconfigured(problem("SETTINGS-INVALID", profile=shown, fields=listed), wrong)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured
 from recapito.store.location import default_database_file, default_database_url
+from recapito.texts import Phrase
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -82,7 +83,7 @@ def _located(url: str | None, schema: str | None, *, create: bool) -> Where:
     secret = [name for name in parsed.query if "password" in name.lower()]
     shown = parsed.difference_update_query(secret).render_as_string(hide_password=True)
     if schema is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", schema):
-        raise _bad("a schema is named with letters, digits and underscores")
+        raise _bad(Phrase("a schema is named with letters, digits and underscores"))
     return Where(parsed, shown + (f" ({schema})" if schema else ""), None, schema, patience)
 
 
@@ -95,9 +96,9 @@ def _parsed(url: str) -> "URL":
     except (ArgumentError, ValueError):
         parsed = None
     if parsed is None:
-        raise _bad("it does not look like sqlite:///file.db or postgresql://user@host/name")
+        raise _bad(Phrase("it does not look like sqlite:///file.db or postgresql://user@host/name"))
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"}:
-        raise _bad(f"{parsed.drivername} is not supported; SQLite and PostgreSQL are")
+        raise _bad(Phrase("{kind} is not supported; SQLite and PostgreSQL are", kind=parsed.drivername))
     return parsed
 
 
@@ -108,12 +109,12 @@ def _refuse_controls(parsed: "URL") -> None:
         texts = (name, *value) if isinstance(value, tuple) else (name, str(value))
         if any(_CONTROL.search(text) for text in texts):
             shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", name)
-            raise _bad(f"{shown} holds a control character, or half of a surrogate pair")
+            raise _bad(Phrase("{name} holds a control character, or half of a surrogate pair", name=shown))
 
 
 def _sqlite(parsed: "URL", patience: float) -> Where:
     if parsed.database in {None, "", ":memory:"} or parsed.query:
-        raise _bad("a SQLite store is a plain file, as in sqlite:///folder/recapito.db")
+        raise _bad(Phrase("a SQLite store is a plain file, as in sqlite:///folder/recapito.db"))
     path = Path(str(parsed.database)).absolute()
     parsed = parsed.set(database=str(path))
     return Where(parsed, str(parsed), path, None, patience)
@@ -125,9 +126,9 @@ def _patience(given: object) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= _LONGEST:  # neither is a nan
-        raise _bad(f"timeout= is a number of seconds from 0 to {_LONGEST}")
+        raise _bad(Phrase("timeout= is a number of seconds from 0 to {most}", most=_LONGEST))
     return seconds
 
 
-def _bad(reason: str) -> Misconfigured:
+def _bad(reason: Phrase) -> Misconfigured:
     return Misconfigured(problem("STORE-URL", reason=reason))

@@ -3,8 +3,9 @@
 from recapito.hookspecs import TransportRegister, hookimpl
 from recapito.limits import Limits
 from recapito.profile import Profile
+from recapito.texts import N_
 from recapito.transport import Capabilities, ClientInfo, Transport, TransportInfo
-from recapito_gmail_oauth.settings import N_, GmailSettings, GoogleClientSettings
+from recapito_gmail_oauth.settings import GmailSettings, GoogleClientSettings
 
 __all__ = ["CLIENT", "INFO", "recapito_register_transports"]
 

@@ -5,12 +5,9 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from recapito.texts import N_, Phrase
+
 __all__ = ["AVAILABLE", "GmailSettings", "GoogleClientSettings", "SignInChoice"]
-
-
-def N_(text: str) -> str:  # noqa: N802 - the name that every extractor of texts knows
-    """``text`` as it is: marked for translation where it is written, translated where it is shown."""
-    return text
 
 
 SignInChoice: TypeAlias = Literal["app-password", "code", "service-account"]
@@ -49,7 +46,12 @@ class GmailSettings(BaseModel):
     def _is_available(cls, value: SignInChoice) -> SignInChoice:
         if value not in AVAILABLE:
             raise ValueError(
-                f"{value} is not available in this version (SIGN-IN-NOT-AVAILABLE): choose {AVAILABLE[0]}"
+                Phrase(
+                    "{value} is not available in this version (SIGN-IN-NOT-AVAILABLE): choose {available}",
+                    package="recapito_gmail_oauth",
+                    value=value,
+                    available=AVAILABLE[0],
+                )
             )
         return value
 
@@ -57,7 +59,7 @@ class GmailSettings(BaseModel):
     @classmethod
     def _one_line(cls, value: str | None) -> str | None:
         if value and _CONTROL.search(value):
-            raise ValueError("has a control character")
+            raise ValueError(N_("has a control character"))
         return value or None
 
     @field_validator("password")
@@ -66,7 +68,7 @@ class GmailSettings(BaseModel):
         if value is None:
             return None
         if _CONTROL.search(value.get_secret_value()):
-            raise ValueError("has a control character")
+            raise ValueError(N_("has a control character"))
         # Google shows four groups of four letters; people copy the spaces, some of them no-break ones.
         return SecretStr("".join(value.get_secret_value().split()))
 

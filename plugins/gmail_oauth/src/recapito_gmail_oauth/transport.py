@@ -5,10 +5,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from recapito.catalogue import problem
-from recapito.errors import Held, Misconfigured, RecapitoError
+from recapito.errors import Held, RecapitoError
 from recapito.profile import Profile
-from recapito.settings import validate
+from recapito.settings import misfit, validate
 from recapito.smtp import Password, Patience, SmtpSession, SmtpSettings, check_steps, open_session
+from recapito.texts import Phrase
 from recapito.transport import CheckStep, Context
 from recapito_gmail_oauth.settings import AVAILABLE, GmailSettings
 
@@ -61,9 +62,8 @@ def _password(profile: Profile, secrets: "Secrets") -> Password:
         )
     validated, wrong = validate(GmailSettings, profile.settings, secrets)
     if validated is not None and "password" not in validated.secrets:
-        wrong = {"password": "is missing"}
+        wrong = {"password": Phrase("is missing", package="recapito_gmail_oauth")}
     if validated is None or wrong:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
-        raise Misconfigured(problem("SETTINGS-INVALID", profile=profile.key, fields=listed), wrong)
+        raise misfit(profile.key, wrong)
     account = str(validated.settings.get("account") or profile.sender)
     return Password(account, validated.secrets["password"])

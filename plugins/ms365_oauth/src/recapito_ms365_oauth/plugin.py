@@ -1,8 +1,9 @@
 """Registers ``ms365_oauth``, and the kind of registration that companies bring for it."""
 
 from recapito.hookspecs import TransportRegister, hookimpl
+from recapito.texts import N_
 from recapito.transport import Capabilities, ClientInfo, Transport, TransportInfo
-from recapito_ms365_oauth.settings import N_, MicrosoftClientSettings, Ms365Settings
+from recapito_ms365_oauth.settings import MicrosoftClientSettings, Ms365Settings
 
 __all__ = ["CLIENT", "INFO", "recapito_register_transports"]
 

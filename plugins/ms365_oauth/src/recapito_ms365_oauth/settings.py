@@ -2,12 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from recapito.texts import N_
+
 __all__ = ["MicrosoftClientSettings", "Ms365Settings"]
-
-
-def N_(text: str) -> str:  # noqa: N802 - the name that every extractor of texts knows
-    """``text`` as it is: marked for translation where it is written, translated where it is shown."""
-    return text
 
 
 class Ms365Settings(BaseModel):

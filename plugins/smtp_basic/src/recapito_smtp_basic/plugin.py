@@ -2,8 +2,9 @@
 
 from recapito.hookspecs import TransportRegister, hookimpl
 from recapito.profile import Profile
+from recapito.texts import N_
 from recapito.transport import Capabilities, Transport, TransportInfo
-from recapito_smtp_basic.settings import N_, SmtpBasicSettings
+from recapito_smtp_basic.settings import SmtpBasicSettings
 
 __all__ = ["INFO", "recapito_register_transports"]
 

@@ -5,12 +5,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from recapito.texts import N_, Phrase
+
 __all__ = ["SmtpBasicSettings"]
-
-
-def N_(text: str) -> str:  # noqa: N802 - the name that every extractor of texts knows
-    """``text`` as it is: marked for translation where it is written, translated where it is shown."""
-    return text
 
 
 Security: TypeAlias = Literal["ssl", "starttls", "plain", "plain-text-without-protection"]
@@ -28,7 +25,8 @@ _ADDRESS = re.compile(r"\[?(?:[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]?")
 class SmtpBasicSettings(BaseModel):
     """One SMTP server and a user of it."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    # Not str_strip_whitespace: a password may begin or end with a blank.
+    model_config = ConfigDict(extra="forbid")
 
     host: str = Field(
         title=N_("Outgoing server (SMTP)"),
@@ -80,15 +78,17 @@ class SmtpBasicSettings(BaseModel):
     @field_validator("host", "username", "helo", "ca", mode="before")
     @classmethod
     def _one_line(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, str) and info.field_name != "ca" and _CONTROL.search(value):
-            raise ValueError("has a control character")
-        return None if value == "" and info.field_name != "host" else value
+        if not isinstance(value, str):
+            return value
+        if info.field_name != "ca" and _CONTROL.search(value):
+            raise ValueError(N_("has a control character"))
+        return value.strip() or ("" if info.field_name == "host" else None)
 
     @field_validator("password", mode="after")
     @classmethod
     def _sayable(cls, value: SecretStr) -> SecretStr:
         if _CONTROL.search(value.get_secret_value()):
-            raise ValueError("has a control character")
+            raise ValueError(N_("has a control character"))
         return value
 
     @field_validator("host")
@@ -97,9 +97,9 @@ class SmtpBasicSettings(BaseModel):
         if _ADDRESS.fullmatch(value):
             return value.strip("[]")
         if re.fullmatch(r".+:\d+", value):
-            raise ValueError("holds a port: give it as port")
+            raise ValueError(N_("holds a port: give it as port"))
         if not _HOST.fullmatch(value):
-            raise ValueError("is not the name of a server")
+            raise ValueError(N_("is not the name of a server"))
         return value.lower()
 
     @field_validator("helo")
@@ -108,7 +108,7 @@ class SmtpBasicSettings(BaseModel):
         if value is not None and not (
             value.isascii() and (_HOST.fullmatch(value) or re.fullmatch(r"\[[0-9A-Za-z:.]+\]", value))
         ):
-            raise ValueError("is neither a host name nor an address in brackets")
+            raise ValueError(N_("is neither a host name nor an address in brackets"))
         return value
 
     @field_validator("security")
@@ -117,7 +117,8 @@ class SmtpBasicSettings(BaseModel):
         port = info.data.get("port")
         expected = _SECURITY_OF.get(port or 0)
         if value in _PORT_OF and expected not in (None, value):
-            raise ValueError(f"does not fit port {port}, which is for {expected}")
+            said = N_("does not fit port {port}, which is for {expected}")
+            raise ValueError(Phrase(said, package="recapito_smtp_basic", port=port, expected=expected))
         return value
 
     @field_validator("ca")
@@ -129,7 +130,7 @@ class SmtpBasicSettings(BaseModel):
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=value)
             except (ssl.SSLError, ValueError):
-                raise ValueError("holds no certificate in PEM that can be read") from None
+                raise ValueError(N_("holds no certificate in PEM that can be read")) from None
         return value
 
     @field_validator("notify", mode="before")

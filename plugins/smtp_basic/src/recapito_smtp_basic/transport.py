@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from recapito.catalogue import Catalogue, builtin, problem
 from recapito.envelope import Notify
-from recapito.errors import Held, Misconfigured
+from recapito.errors import Held
 from recapito.problem import Problem
 from recapito.profile import Profile
-from recapito.settings import validate
+from recapito.settings import misfit, validate
 from recapito.smtp import Password, Patience, SmtpSession, SmtpSettings, check_steps, open_session
 from recapito.transport import CheckStep, Context
 from recapito_smtp_basic.settings import SmtpBasicSettings
@@ -49,8 +49,7 @@ class SmtpBasic:
     def _understood(self, profile: Profile, secrets: "Secrets") -> tuple[SmtpSettings, Password]:
         validated, wrong = validate(SmtpBasicSettings, profile.settings, secrets)
         if validated is None:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
-            raise Misconfigured(problem("SETTINGS-INVALID", profile=profile.key, fields=listed), wrong)
+            raise misfit(profile.key, wrong)
         given = SmtpBasicSettings.model_construct(**validated.settings)
         settings = SmtpSettings(
             given.host,
