@@ -28,7 +28,8 @@ def invalid(code: str, **params: str | float) -> InvalidMessage:
 def shown(value: object) -> str:
     """``value`` as a problem may repeat it: one short line, what cannot be seen written as ``U+000D``."""
     text = value if isinstance(value, str) else repr(value)
-    text = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    if len(text) > _SHOWN:  # both ends: a long path is known by its last part
+        text = f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
     return "".join([character if character.isprintable() else _name(character) for character in text])
 
 
