@@ -29,6 +29,7 @@ from recapito.ledger.journal import Journal
 from recapito.problem import Scope, Who
 from recapito.receipt import RecipientReceipt
 from recapito.testing import MemoryTransport, memory_info
+from recapito.transport import CheckStep
 
 WRONG = Problem("AUTH-FAILED", Outcome.HELD, Who.OPERATOR, Scope.PROFILE)
 
@@ -245,3 +246,26 @@ def test_without_a_store_a_problem_that_comes_back_is_told_again(
             memory.fail_with = None if works else Held(WRONG)
             mailer.send("anna", message, check=False)
     assert hooks.asked == ["AUTH-FAILED"] * 2
+
+
+@pytest.mark.anyio
+async def test_a_check_is_not_held_by_a_locked_store_and_resumes_later(
+    store: Store, database: Path, anna: Profile
+) -> None:
+    class SignsIn(Locking):
+        async def check(self, profile: object, context: object, send_to: object = None) -> Any:
+            self.lock.execute("begin immediate")
+            yield CheckStep("sign-in")
+
+    hooks, locking = Listening(), SignsIn(database)
+    store.save(anna, {}, by="test", action="edited", fields=())
+    store.pause(anna.key, WRONG, by="recapito")
+    with closing(locking.lock):
+        async with AsyncMailer(store, hooks=[hooks], transports=[memory_info(locking)]) as mailer:
+            async with asyncio.timeout(3):  # the database waits longer for the lock
+                steps = [step async for step in mailer.check("anna", timeout=0.1)]
+            assert [step.problem for step in steps] == [None]
+            assert not hooks.changes
+            locking.lock.execute("rollback")
+        assert hooks.changes == ["resumed"]
+        assert not store.state(anna.key).paused
