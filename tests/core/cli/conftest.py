@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from recapito.cli.main import run
+from recapito.testing import CertificateAuthority, SmtpServer
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,37 @@ def recapito(home: Path) -> CommandLine:
 def as_terminal(recapito: Callable[..., Ended]) -> Callable[..., Ended]:
     """The same on a terminal, where questions may be asked."""
     return lambda *arguments, **how: recapito(*arguments, terminal=True, **how)
+
+
+@pytest.fixture(scope="module")
+def authority() -> CertificateAuthority:
+    return CertificateAuthority()
+
+
+@pytest.fixture
+def server(authority: CertificateAuthority) -> Iterator[SmtpServer]:
+    with SmtpServer(tls="ssl", users={"anna": "pl4nted"}, authority=authority) as running:
+        yield running
+
+
+@pytest.fixture
+def anna(recapito: CommandLine, server: SmtpServer) -> CommandLine:
+    """The command line, with a profile ``anna`` at ``server`` made by the very command that scripts rely on."""
+    Path("ca.pem").write_text(server.pem, encoding="ascii")
+    recapito(
+        *(
+            "profile",
+            "set",
+            "anna",
+            "--sender",
+            "anna@example.it",
+            "--name",
+            "Anna Verdi",
+            "--transport",
+            "smtp_basic",
+        ),
+        *("--set", "host=localhost", "--set", f"port={server.port}", "--set", "security=ssl"),
+        *("--set", "username=anna", "--set", "ca_file=ca.pem", "--password-stdin"),
+        stdin="pl4nted\n",
+    )
+    return recapito

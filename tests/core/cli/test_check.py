@@ -7,20 +7,9 @@ from typing import Any
 import pytest
 
 from recapito.secret import Secret
-from recapito.testing import CertificateAuthority, SmtpServer
+from recapito.testing import SmtpServer
 
 Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def authority() -> CertificateAuthority:
-    return CertificateAuthority()
-
-
-@pytest.fixture
-def server(authority: CertificateAuthority) -> Iterator[SmtpServer]:
-    with SmtpServer(tls="ssl", users={"anna": "pl4nted"}, authority=authority) as running:
-        yield running
 
 
 @pytest.fixture
@@ -116,6 +105,20 @@ def test_the_first_problem_is_explained_and_has_its_exit_code(recapito: Run, ser
 def test_an_unknown_profile_is_3(recapito: Run, server: SmtpServer) -> None:
     _anna(recapito, server, port=server.port)
     assert recapito("check", "bruno", "--json", code=3).json["problem"]["code"] == "PROFILE-UNKNOWN"
+
+
+def test_an_address_that_is_none_is_told_before_anybody_is_connected_to(
+    recapito: Run, server: SmtpServer
+) -> None:
+    _anna(recapito, server, port=server.port)
+    ended = recapito("check", "anna", "--send-to", "nope", "--json", code=6)
+    assert "nope" in ended.json["problem"]["what"]
+    assert not server.connections
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "0", "-1"])
+def test_a_timeout_that_is_no_time_is_a_usage_error(recapito: Run, text: str) -> None:
+    assert "--timeout" in recapito("check", "anna", "--timeout", text, code=2).err
 
 
 def test_a_server_that_does_not_answer_is_given_up_in_time(recapito: Run, server: SmtpServer) -> None:

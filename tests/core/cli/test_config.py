@@ -49,6 +49,9 @@ def test_a_named_file_stands_in_the_project_files_place(home: Path) -> None:
         ("compny = 1\n", "compny is not a setting"),
         ('hooks = "erp.mail"\n', "hooks is not a list"),
         ("timeout = true\n", "timeout is not a float"),
+        ("timeout = 0\n", "timeout is not a number above 0"),
+        ("timeout = nan\n", "timeout is not a number above 0"),
+        ("timeout = inf\n", "timeout is not a number above 0"),
         ("= broken", "recapito.toml"),
     ],
 )

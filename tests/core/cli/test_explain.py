@@ -10,6 +10,9 @@ Run = Callable[..., Any]
     ("text", "options", "code"),
     [
         ("GOOGLE-APPPWD", [], "GOOGLE-APPPWD"),
+        ("google-apppwd", [], "GOOGLE-APPPWD"),
+        ("UNCERTAIN", [], "UNCERTAIN"),
+        ("uncertain", [], "UNCERTAIN"),
         (
             "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant",
             [],

@@ -178,3 +178,23 @@ def test_an_export_as_json_has_the_same_names_without_secrets(recapito: Run) -> 
     ended = recapito("profile", "export", "--json")
     assert [row["operator"] for row in ended.lines] == ["anna", "bruno", "carla"]
     assert "pl4nted" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        ("password", "abcdabcdabcdabcd"),
+        ("utente;password", "anna@gmail.com;abcdabcdabcdabcd"),
+    ],
+)
+def test_an_import_chooses_the_transport_that_profile_set_chooses(
+    recapito: Run, columns: str, cells: str
+) -> None:
+    recapito(
+        *("profile", "set", "anna", "--sender", "anna@gmail.com", "--password-stdin"),
+        stdin="abcdabcdabcdabcd",
+    )
+    text = f"operatore;email;{columns}\nbruno;bruno@gmail.com;{cells}\n"
+    recapito("profile", "import", _write(text), "--apply")
+    anna, bruno = recapito("profile", "list", "--json").lines
+    assert anna["transport"] == bruno["transport"]

@@ -284,6 +284,24 @@ def test_remove_asks_and_without_a_terminal_names_yes(recapito: Run, as_terminal
     assert recapito("profile", "remove", "anna", "--yes", code=3)
 
 
+@pytest.mark.parametrize("answer", ["y", "Yes", "s", "si", "Sì", "what\nsì"])
+@pytest.mark.parametrize("language", ["it", "en"])
+def test_a_question_takes_the_yes_of_either_language(
+    recapito: Run, as_terminal: Run, answer: str, language: str
+) -> None:
+    _make(recapito)
+    asked = as_terminal("profile", "remove", "anna", "--lang", language, stdin=f"{answer}\n")
+    assert {"it": "[s/N]", "en": "[y/N]"}[language] in asked.err
+    assert recapito("profile", "list", "--json").out == ""
+
+
+@pytest.mark.parametrize("answer", ["", "n", "No"])
+def test_a_question_takes_anything_else_known_for_no(recapito: Run, as_terminal: Run, answer: str) -> None:
+    _make(recapito)
+    as_terminal("profile", "remove", "anna", stdin=f"{answer}\n", code=1)
+    assert recapito("profile", "list", "--json").out
+
+
 def test_a_password_is_asked_for_on_a_terminal_only(
     recapito: Run, as_terminal: Run, monkeypatch: Any
 ) -> None:
@@ -291,8 +309,12 @@ def test_a_password_is_asked_for_on_a_terminal_only(
     ended = as_terminal("profile", "set", "anna", "--sender", "anna@libero.it")
     assert _stored_secret() == Secret("pl4nted")
     assert "pl4nted" not in ended.out + ended.err
-    without = recapito("profile", "set", "bruno", "--sender", "bruno@libero.it", "--json", code=3)
-    assert "password" in without.json["problem"]["what"]
+
+
+def test_a_password_that_nobody_can_be_asked_for_names_the_flag_that_gives_it(recapito: Run) -> None:
+    ended = recapito("profile", "set", "anna", "--sender", "anna@libero.it", "--json", code=2)
+    assert "--password-stdin" in ended.json["problem"]["what"]
+    assert recapito("profile", "list", "--json").out == ""
 
 
 def test_changing_a_profile_asks_for_nothing(recapito: Run, as_terminal: Run) -> None:
@@ -372,3 +394,49 @@ def test_db_upgrade_makes_the_store_and_is_safe_to_repeat(recapito: Run) -> None
     assert first["database"].startswith("sqlite:///")
     assert recapito("db", "upgrade", "--json").json == first
     assert "no profile yet" in recapito("profile", "list").err
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ([], "anna"),
+        (["--profile", "pec"], "anna --profile pec"),
+        (["--company", "acme"], "anna --company acme"),
+        (["--company", "a b", "--profile", "pec"], "anna --profile pec --company 'a b'"),
+    ],
+)
+def test_a_remedy_names_the_profile_that_it_is_about(
+    recapito: Run, options: list[str], arguments: str
+) -> None:
+    _make(recapito)
+    if options:
+        ended = recapito("profile", "show", "anna", *options, code=3)
+        assert f"recapito profile set {arguments} --sender" in ended.err
+        recapito(
+            *("profile", "set", "anna", "--sender", "anna@libero.it", "--password-stdin", *options), stdin="x"
+        )
+    ended = recapito("send", "anna", "--to", "a@x.it", "--from", "b@x.it", "--text", "x", *options, code=6)
+    assert f"recapito profile set {arguments} --alias b@x.it" in ended.err + ended.out
+    recapito("profile", "pause", "anna", *options)
+    held = recapito("send", "anna", "--to", "a@x.it", "--text", "x", "--json", *options, code=4)
+    assert f"recapito profile resume {arguments}" in held.json["problem"]["do"]
+
+
+def test_the_configured_company_is_the_one_that_is_listed(
+    recapito: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _make(recapito)
+    _make(recapito, "anna", "--company", "acme")
+    assert len(recapito("profile", "list", "--json").lines) == 2
+    monkeypatch.setenv("RECAPITO_COMPANY", "acme")
+    assert [row["company"] for row in recapito("profile", "list", "--json").lines] == ["acme"]
+
+
+def test_control_characters_in_names_are_written_as_escapes(recapito: Run, as_terminal: Run) -> None:
+    _make(recapito, "anna", "--name", "Anna\u202e Verdi")
+    for call in (recapito, as_terminal):
+        for command in (["show", "an\x1b[31m\nna"], ["pause", "an\x1b[31m\nna"]):
+            shown = call("profile", *command, "--color", "always", code=3).err
+            assert "\x1b[31m\nna" not in shown
+            assert "\\x1b[31m\\nna" in shown
+    assert "Anna\\u202e Verdi" in recapito("profile", "show", "anna").out

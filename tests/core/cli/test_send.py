@@ -1,54 +1,21 @@
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recapito.testing import CertificateAuthority, SmtpServer
+from recapito.testing import SmtpServer
 
 Run = Callable[..., Any]
 FIELDS = {
     "outcome", "partial", "reference", "message_id", "provider_id", "server_reply", "recipients", "problem", "seconds",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def authority() -> CertificateAuthority:
-    return CertificateAuthority()
-
-
-@pytest.fixture
-def server(authority: CertificateAuthority) -> Iterator[SmtpServer]:
-    with SmtpServer(tls="ssl", users={"anna": "pl4nted"}, authority=authority) as running:
-        yield running
-
-
-@pytest.fixture
-def anna(recapito: Run, server: SmtpServer) -> Run:
-    """The command line, with a profile ``anna`` at ``server`` made by the very command that scripts rely on."""
-    Path("ca.pem").write_text(server.pem, encoding="ascii")
-    recapito(
-        *(
-            "profile",
-            "set",
-            "anna",
-            "--sender",
-            "anna@example.it",
-            "--name",
-            "Anna Verdi",
-            "--transport",
-            "smtp_basic",
-        ),
-        *("--set", "host=localhost", "--set", f"port={server.port}", "--set", "security=ssl"),
-        *("--set", "username=anna", "--set", "ca_file=ca.pem", "--password-stdin"),
-        stdin="pl4nted\n",
-    )
-    return recapito
 
 
 def _object(ended: Any) -> Any:
@@ -221,8 +188,13 @@ def test_a_wrong_password_pauses_the_profile_and_a_passed_check_resumes_it(
         (["anna", "--to", "a@x.it", "--subject", "a\r\nBcc: evil@x.it"], "refused", 6),
         (["anna", "--to", "a@x.it", "--attach", "missing.pdf"], "refused", 6),
         (["nobody", "--to", "a@x.it"], "held", 3),
-        (["anna", "--to", "a@x.it", "--html", "missing.html"], "refused", 2),
-        (["anna", "--to", "a@x.it", "--timeout", "soon"], "refused", 2),
+        (["anna", "--to", "a@x.it", "--html", "missing.html"], "refused", 6),
+        (["anna", "--to", "a@x.it", "--eml", "missing.eml"], "refused", 6),
+        (["anna", "--to", "a@x.it", "--eml", "."], "refused", 6),
+        *(
+            (["anna", "--to", "a@x.it", "--timeout", text], "refused", 2)
+            for text in ("soon", "nan", "inf", "0", "-1")
+        ),
         ([], "refused", 2),
     ],
 )
@@ -233,6 +205,43 @@ def test_bad_input_has_the_same_object_and_nothing_leaves(
     assert _object(ended)["outcome"] == outcome
     assert not server.messages
     assert ended.err
+
+
+def test_a_text_that_is_not_utf_8_is_refused(anna: Run, server: SmtpServer) -> None:
+    ended = anna("send", "anna", "--to", "a@x.it", "--text", "-", "--json", stdin=b"perch\xe9", code=6)
+    assert _object(ended)["problem"]["code"] == "CLI-FILE"
+    assert not server.messages
+
+
+def test_a_held_send_says_since_when_the_profile_is_paused_and_how_it_sends_again(
+    anna: Run, server: SmtpServer
+) -> None:
+    server.users = {"anna": "another"}
+    first = anna("send", "anna", "--to", "a@x.it", "--text", "x", code=4).out
+    assert "is paused from now on" in first
+    again = anna("send", "anna", "--to", "a@x.it", "--text", "x", code=4).out
+    assert "anna is paused since 20" in again
+    assert "nothing was tried now" in again
+    for shown in (first, again, anna("profile", "show", "anna").out):
+        assert "recapito check anna " in shown
+        assert "recapito profile resume anna" in shown
+    assert "anna is paused since 20" in anna("profile", "show", "anna").out
+    _object(anna("send", "anna", "--to", "a@x.it", "--text", "x", "--json", code=4))
+
+
+def test_line_ends_in_a_reference_are_written_as_escapes(anna: Run, server: SmtpServer) -> None:
+    anna("send", "anna", "--to", "a@x.it", "--text", "x", "--reference", "a\n✓ accepted", "--json", code=None)
+    shown = anna("profile", "show", "anna").out
+    assert "\n✓" not in shown
+
+
+def test_seconds_have_the_decimal_sign_of_the_language(anna: Run, server: SmtpServer) -> None:
+    def shown(language: str) -> str:
+        out: str = anna("send", "anna", "--to", "a@x.it", "--text", "x", "--lang", language).out
+        return out.rstrip().splitlines()[-1]
+
+    assert re.search(r", \d+,\d s$", shown("it"))
+    assert re.search(r", \d+\.\d s$", shown("en"))
 
 
 def test_the_timeout_bounds_it_all(anna: Run, server: SmtpServer) -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,6 +92,17 @@ def test_the_command_shows_a_table_the_problem_and_where_the_messages_lie(tmp_pa
     for words in ("✓ accettato", "✗ trattenuto", "AUTH-FAILED", "byte per byte", str(tmp_path / "out")):
         assert words in done.stdout
     assert "parola-" not in done.stdout + done.stderr
+    assert re.search(r"Fatto in \d+,\d s\. Niente è uscito da questo computer\.", done.stdout)
+
+
+@pytest.mark.parametrize("folder", ["/proc/x", "/proc", "a file/x"])
+def test_a_folder_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a file").touch()
+    assert run(["demo", "--folder", folder]) == 2
+    assert "--folder" in capsys.readouterr().err
 
 
 def _without(monkeypatch: pytest.MonkeyPatch, module: str) -> Callable[..., int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recapito.cli.run import Run
+from recapito.cli.scope import spelled
 
 if TYPE_CHECKING:
     from recapito.operators import Changes
@@ -47,12 +48,8 @@ class Alternative:
     @property
     def command(self) -> str:
         """The command that changes the profile to it."""
-        parts = ["recapito", "profile", "set", self.key.operator]
-        parts += ["--profile", self.key.name] if self.key.name != "default" else []
-        parts += ["--company", self.key.company] if self.key.company else []
-        for name, value in self.settings.items():
-            parts += ["--set", f"{name}={value}"]
-        return shlex.join(parts)
+        settings = [part for name, value in self.settings.items() for part in ("--set", f"{name}={value}")]
+        return f"recapito profile set {spelled(self.key)} {shlex.join(settings)}"
 
     def to_dict(self) -> dict[str, Any]:
         """What ``check --json`` prints."""

@@ -3,8 +3,6 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from recapito.cli.alternatives import Alternative, find_alternative
 from recapito.cli.command import command, option
 from recapito.cli.exits import Exit, exit_for_outcome
@@ -12,6 +10,7 @@ from recapito.cli.failures import problem_lines
 from recapito.cli.run import Run, pass_run
 from recapito.cli.scope import of_one_profile
 from recapito.cli.shapes import problem_data
+from recapito.cli.values import Seconds
 from recapito.cli.words import N_, _
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ __all__ = ["check", "step_titles"]
 @option("--fix", is_flag=True, text=N_("Where another server of the provider works, save it."))
 @option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     metavar="SECONDS",
     text=N_("Time for all steps."),
 )
@@ -47,6 +46,10 @@ def check(
 ) -> int:
     """Print each step as it ends, then the first problem; returns the exit code."""
     key = run.key(operator, profile, company)
+    if send_to is not None:
+        from recapito.address import parse_address
+
+        parse_address(send_to, "--send-to")  # a slip of the pen is told before anybody is connected to
     started = time.monotonic()
     steps: list[CheckStep] = []
     problem = _try(run, key, send_to, timeout if timeout is not None else run.config["timeout"], steps)

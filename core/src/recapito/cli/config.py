@@ -1,5 +1,6 @@
 """Where each setting of the command line comes from: argument, environment, project file, user file, default."""
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recapito.cli.values import path_of
 from recapito.cli.words import N_
 
 __all__ = ["NAMES", "PROJECT_FILE", "Config", "ConfigError", "Value"]
@@ -80,7 +82,7 @@ class Config:
     def _project_file(self) -> Path | None:
         named = self._file or os.environ.get("RECAPITO_CONFIG")
         if named:
-            path = Path(named)
+            path = path_of(named)
             if not path.is_file():
                 raise ConfigError(f"{path}: no such file")
             return path
@@ -106,6 +108,8 @@ def _read(path: Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: {name} is not a setting (known: {', '.join(NAMES)})")
         if not _fits(value, NAMES[name][1]):
             raise ConfigError(f"{path}: {name} is not a {NAMES[name][1].__name__}")
+        if NAMES[name][1] is float and not 0 < value < math.inf:
+            raise ConfigError(f"{path}: {name} is not a number above 0")
     return table
 
 
@@ -122,7 +126,10 @@ def _parsed(text: str, kind: type, variable: str) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind is float:
         try:
-            return float(text)
+            number = float(text)
         except ValueError as exc:
             raise ConfigError(f"{variable}: {text!r} is not a number") from exc
+        if not 0 < number < math.inf:
+            raise ConfigError(f"{variable}: {text!r} is not a number above 0")
+        return number
     return text

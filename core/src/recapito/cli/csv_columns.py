@@ -78,15 +78,23 @@ def security_of(text: str, port: str) -> str:
     return _SECURITIES.get(folded, text)
 
 
-def fitting_transport(fields: Mapping[str, object], sender: str, plugins: "Plugins") -> str | None:
-    """The transport that takes exactly such ``fields``: the provider's first way that does, else the only one."""
+def fitting_transport(
+    fields: Mapping[str, object], sender: str, plugins: "Plugins", *, has_password: bool
+) -> str | None:
+    """The transport that takes exactly such ``fields``: the provider's first way that does, else the only one.
+
+    As for ``profile set``, ``has_password`` prefers the way that takes one.
+    """
     able = [
         name for name, info in plugins.transports.items() if set(fields) <= set(info.settings.model_fields)
     ]
     provider = plugins.catalogue.for_domain(sender.rpartition("@")[2])
-    ways = [way.transport for way in provider.ways if way.transport in able] if provider else []
-    if ways:
-        return ways[0]
+    ways = [way for way in provider.ways if way.transport in able] if provider else []
+    if provider and ways:
+        asked = [
+            way for way in ways if has_password and provider.takes_passwords and way.credential == "password"
+        ]
+        return (asked or ways)[0].transport
     return able[0] if len(able) == 1 else None
 
 

@@ -144,7 +144,8 @@ class _RowReader:
         sender = cells.get("sender")
         transport = cells.get("transport")
         if transport is None and rest and sender:
-            transport = fitting_transport(rest, sender, self._plugins)
+            has_password = not self._secret.isdisjoint(rest)
+            transport = fitting_transport(rest, sender, self._plugins, has_password=has_password)
         aliases = cells.get("aliases")
         changes = Changes(
             sender=sender,

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,8 @@ from recapito.cli.failures import problem_lines
 from recapito.cli.output import Output, table, wants_colour
 from recapito.cli.run import Run, pass_run
 from recapito.cli.shapes import outcome_words, receipt_data
-from recapito.cli.words import N_, _
+from recapito.cli.values import path_of
+from recapito.cli.words import N_, _, decimal
 
 if TYPE_CHECKING:
     from recapito.demo.stage import Performance, Played
@@ -60,10 +62,19 @@ def _played(tell: Callable[[str], None], folder: str | None) -> "Performance":
         raise Misconfigured(
             problem("EXTRA-MISSING", module=exc.name or "?", extra="demo", command=install_command("demo"))
         ) from exc
-    where = Path(folder) if folder else None
-    if where:
+    return perform(tell, _folder(folder) if folder else None)
+
+
+def _folder(named: str) -> Path:
+    """The folder, made where it is not there, and tried: a usage error where nothing can be written in it."""
+    where = path_of(named)
+    try:
         where.mkdir(parents=True, exist_ok=True)
-    return perform(tell, where)
+        with TemporaryFile(dir=where):
+            return where
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise click.BadParameter(f"{named}: {reason}", param_hint="--folder") from exc
 
 
 def _told(output: Output) -> Callable[[str], None]:
@@ -89,7 +100,7 @@ def _lines(show: "Performance", output: Output) -> list[str]:
     kind = "good" if show.as_expected else "bad"
     lines.append(output.mark(kind, text.format(identical=identical, arrived=len(show.arrived))))
     lines.append(_("Messages (.eml), invoices (.pdf) and the store: {folder}").format(folder=show.folder))
-    lines.append(_("Done in {seconds:.1f} s. Nothing left this machine.").format(seconds=show.seconds))
+    lines.append(_("Done in {seconds} s. Nothing left this machine.").format(seconds=decimal(show.seconds)))
     return lines
 
 

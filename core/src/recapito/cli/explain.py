@@ -16,7 +16,7 @@ from recapito.transport import STEPS
 
 __all__ = ["explain"]
 
-_CODE = re.compile(r"[A-Z0-9]+(-[A-Z0-9]+)+")
+_CODE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+")
 
 
 @command(N_('What a code or a server\'s reply means. A reply is quoted whole: "535 5.7.8 …".'))
@@ -36,8 +36,9 @@ def explain(
 ) -> None:
     """Print the four parts of the problem."""
     catalogue = run.plugins.catalogue
-    if _CODE.fullmatch(text):
-        code = catalogue.code(text)
+    named = text.strip().upper()
+    if named in catalogue.codes or _CODE.fullmatch(named):
+        code = catalogue.code(named)
         found = Problem(code.code, code.outcome, code.who, code.scope)
     else:
         known = {"step": step, "via": via, "credential": credential}

@@ -6,9 +6,11 @@ import click
 
 from recapito.cli.config import ConfigError
 from recapito.cli.exits import Exit, exit_for_error
-from recapito.cli.output import Output
+from recapito.cli.output import Output, OutputLost, visible
 from recapito.cli.run import Run
+from recapito.cli.scope import fitted
 from recapito.cli.shapes import problem_data, unsent_data
+from recapito.cli.streams import discard_output
 from recapito.cli.words import _, language
 from recapito.errors import RecapitoError
 from recapito.outcome import Outcome
@@ -19,7 +21,7 @@ __all__ = ["ended_badly", "problem_lines"]
 
 def problem_lines(problem: Problem) -> list[str]:
     """A problem for a person: what happened, why, what to do and who, the code with the server's own words."""
-    texts = problem.explain(language())
+    texts = fitted(problem).explain(language())
     lines = [texts.what]
     if texts.why:
         lines.append(texts.why)
@@ -28,8 +30,8 @@ def problem_lines(problem: Problem) -> list[str]:
     details = [problem.code, *(part for part in (problem.host, problem.step) if part)]
     lines.append(" · ".join(details))
     if problem.reply:
-        lines.append(_("The server said: {reply}").format(reply=problem.reply))
-    return lines
+        lines += _("The server said: {reply}").format(reply=problem.reply).splitlines()
+    return [visible(line) for line in lines]
 
 
 def ended_badly(error: BaseException, run: Run, *, as_json: bool) -> int:
@@ -38,8 +40,12 @@ def ended_badly(error: BaseException, run: Run, *, as_json: bool) -> int:
 
     # Of a send that had not begun, it is known that nothing left; of one that had, nothing is known.
     uncertain = run.noun == "send" and run.sending.handed_over
+    if run.sending.code is not None:
+        return _receipt_not_shown(error, run)
     outcome = None if uncertain else Outcome.NOT_SENT
     match error:
+        case OutputLost():
+            return _output_lost(error, run, Exit.UNKNOWN if uncertain else Exit.FAILED)
         case click.Abort() | KeyboardInterrupt():
             return _end(run, Exit.INTERRUPTED, problem("CLI-INTERRUPTED", outcome=outcome), as_json)
         case click.ClickException():
@@ -53,6 +59,27 @@ def ended_badly(error: BaseException, run: Run, *, as_json: bool) -> int:
             return _end(run, exit_for_error(error), error.problem, as_json, cause=error)
     found = problem("CLI-UNEXPECTED", outcome=outcome, kind=type(error).__name__)
     return _end(run, Exit.UNKNOWN if uncertain else Exit.FAILED, found, as_json, cause=error)
+
+
+def _receipt_not_shown(error: BaseException, run: Run) -> int:
+    """The send's own exit code: its outcome is known, and a script that is told otherwise would send again."""
+    from recapito.catalogue import problem
+
+    assert run.sending.code is not None
+    if isinstance(error, OutputLost):
+        return _output_lost(error, run, run.sending.code)
+    found = problem("CLI-UNEXPECTED", kind=type(error).__name__)
+    _end(run, Exit.UNKNOWN, found, as_json=False, cause=error)
+    return run.sending.code
+
+
+def _output_lost(error: OutputLost, run: Run, code: int) -> int:
+    discard_output()
+    cause = error.__cause__
+    # A reader that has enough is no fault; a full disk is one.
+    if isinstance(cause, OSError) and not isinstance(cause, BrokenPipeError):
+        run.output.complain(_("Standard output cannot be written: {reason}.").format(reason=cause.strerror))
+    return code
 
 
 def _end(
@@ -69,9 +96,13 @@ def _end(
         # The frames' values are not shown, and the secrets typed in this run are taken out of the text.
         output.detail("".join(traceback.format_exception(cause)).rstrip())
     if as_json:
-        output.json(
+        found = (
             unsent_data(problem, run.sending) if run.noun == "send" else {"problem": problem_data(problem)}
         )
+        try:
+            output.json(found)
+        except OutputLost as exc:
+            _output_lost(exc, run, code)
     if not told:
         first, *rest = problem_lines(problem)
         output.complain(

@@ -8,6 +8,7 @@ import click
 from recapito.cli.command import Group, option
 from recapito.cli.progress import progress
 from recapito.cli.run import Run, pass_run
+from recapito.cli.values import path_of
 from recapito.cli.words import N_, _, ngettext
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def new(run: Run, to: str | None) -> None:
         return
     _write(to or "", added.deploy)
     text = _(
-        "{file} holds the new value of RECAPITO_KEYS. Give it to every process; then: recapito keys rotate"
+        "{file} holds the new value of RECAPITO_KEYS, in which the new key only decrypts. Start every process "
+        "with it; then, with it too: recapito keys rotate"
     )
     run.output.data({"key": added, "file": to}, text.format(file=to))
 
@@ -52,7 +54,7 @@ def new(run: Run, to: str | None) -> None:
 def _write(file: str, keys: "Secret") -> None:
     """A new file that only its owner may read, from its first byte."""
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        with os.fdopen(os.open(path_of(file), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(keys.reveal() + "\n")
     except OSError as exc:
         raise click.BadParameter(f"{file}: {exc.strerror}", param_hint="--to") from exc

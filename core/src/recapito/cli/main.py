@@ -9,6 +9,8 @@ import click
 
 from recapito.cli.command import LazyGroup
 from recapito.cli.run import Run
+from recapito.cli.scope import about
+from recapito.cli.streams import discard_output, open_streams
 from recapito.cli.words import N_, asked, speaking
 from recapito.texts import LANGUAGES, preferred_language
 
@@ -56,26 +58,35 @@ root = LazyGroup(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line with ``arguments`` (default: the process's own); the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = [_as_utf8(each) for each in sys.argv[1:]] if arguments is None else list(arguments)
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         # A text that the terminal's encoding lacks must not end the run.
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
     this = Run()
+    about.set(None)
     with speaking(_language(given)):
         try:
             ended: Any = root.main(given, prog_name="recapito", standalone_mode=False, obj=this)
             this.close()
-        except BrokenPipeError:
-            # Whoever read our output has enough: say nothing, not even when the stream is flushed at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+        except SystemExit:  # click's answer to a broken pipe, which only help and usage still meet
+            discard_output()
+            ended = 1
         except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - told, never shown as a traceback
             from recapito.cli.failures import ended_badly
 
             ended = ended_badly(exc, this, as_json="--json" in given)
             this.close()
     return int(ended or 0)
+
+
+def _as_utf8(argument: str) -> str:
+    """``argument`` as the text that was typed, where the locale is not UTF-8 and the terminal is."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeDecodeError:
+        return argument
 
 
 def _language(given: Sequence[str]) -> str:

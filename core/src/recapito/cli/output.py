@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -15,12 +16,21 @@ from recapito.cli.words import _
 if TYPE_CHECKING:
     from recapito.secret import Secret
 
-__all__ = ["Output", "table", "wants_colour"]
+__all__ = ["Output", "OutputLost", "table", "visible", "wants_colour"]
 
 # A mark never stands alone: a word follows it. The second column is for encodings that lack the first.
 _MARKS = {"good": ("✓", "+", "green"), "bad": ("✗", "x", "red"), "skip": ("→", ">", "yellow")}
 
 _PLAIN = {"→": "->", "·": "|", "«": '"', "»": '"', "“": '"', "”": '"', "’": "'", "–": "-"}  # noqa: RUF001
+
+
+# What moves the cursor, breaks a line or turns the writing around, with the sequences that only colour.
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+_UNSEEN = re.compile(rf"(?P<colour>\x1b\[[0-9;]*m)|{_CONTROL}")
+
+
+class OutputLost(Exception):
+    """Standard output takes no more: its reader has gone, or the disk is full; the cause is the OSError."""
 
 
 def wants_colour(choice: str, stream: TextIO) -> bool:
@@ -34,6 +44,17 @@ def wants_colour(choice: str, stream: TextIO) -> bool:
     if os.environ.get("TERM") == "dumb" or os.environ.get("CLICOLOR") == "0":
         return False
     return stream.isatty()
+
+
+def visible(text: str, *, keep: str = "", colour: bool = False) -> str:
+    """``text`` with its control characters written as escapes; ``colour`` leaves the sequences that colour it."""
+
+    def shown(found: re.Match[str]) -> str:
+        if (colour and found["colour"]) or found[0] in keep:
+            return found[0]
+        return found[0].encode("unicode_escape").decode()
+
+    return _UNSEEN.sub(shown, text)
 
 
 class Output:
@@ -57,11 +78,15 @@ class Output:
             self.json(value)
             return
         for line in [human] if isinstance(human, str) else human:
-            self._write(line, sys.stdout)
+            self.say(line)
 
     def say(self, line: str) -> None:
         """A line of data for a person, as soon as it is known."""
-        self._write(line, sys.stdout)
+        self._write(visible(line, colour=wants_colour(self.color, sys.stdout)), sys.stdout)
+
+    def raw(self, text: str) -> None:
+        """``text`` on standard output as it is, its line ends too."""
+        self._write(text, sys.stdout, newline=False)
 
     def rows(self, rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str]]) -> None:
         """A list: JSON lines with ``--json``, else a table of ``columns`` (key, heading)."""
@@ -69,7 +94,7 @@ class Output:
             for row in rows:
                 self.json(row)
             return
-        cells = [[_shown(row.get(key)) for key, _heading in columns] for row in rows]
+        cells = [[visible(_shown(row.get(key))) for key, _heading in columns] for row in rows]
         headings = [heading for _key, heading in columns]
         if cells:
             for line in table([headings, *cells]):
@@ -83,16 +108,17 @@ class Output:
     def note(self, text: str) -> None:
         """A message for the person, on standard error; not with ``--quiet``."""
         if not self.quiet:
-            self._write(self.redacted(text), sys.stderr)
+            self.complain(text)
 
     def detail(self, text: str) -> None:
         """A message that only ``--verbose`` shows."""
         if self.verbose:
-            self._write(self.redacted(text), sys.stderr)
+            self.complain(text)
 
     def complain(self, text: str) -> None:
         """An error message: with ``--quiet`` too."""
-        self._write(self.redacted(text), sys.stderr)
+        colour = wants_colour(self.color, sys.stderr)
+        self._write(visible(self.redacted(text), keep="\n\t", colour=colour), sys.stderr)
 
     def mark(self, kind: str, text: str, *, on_error: bool = False) -> str:
         """``text`` after a mark (``good``, ``bad``, ``skip``), coloured where wanted."""
@@ -116,10 +142,15 @@ class Output:
 
         return redact(text, self._secrets)
 
-    def _write(self, text: str, stream: TextIO) -> None:
+    def _write(self, text: str, stream: TextIO, *, newline: bool = True) -> None:
         encoding = stream.encoding or "utf-8"
         safe = text.encode(encoding, "recapito.plainly").decode(encoding)
-        click.echo(safe, file=stream, color=True)
+        try:
+            click.echo(safe, file=stream, nl=newline, color=True)
+        except OSError as exc:
+            # No message is worth a failure; for the answer it is one, and click would end the process for it.
+            if stream is not sys.stderr:
+                raise OutputLost from exc
 
 
 def table(lines: Sequence[Sequence[str]]) -> list[str]:

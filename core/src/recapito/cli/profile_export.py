@@ -3,8 +3,6 @@
 import csv
 import io
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +10,7 @@ import click
 from recapito.cli.command import command, option
 from recapito.cli.csv_columns import FIELDS, heading
 from recapito.cli.run import Run, pass_run
+from recapito.cli.values import path_of
 from recapito.cli.words import N_, ngettext
 
 if TYPE_CHECKING:
@@ -48,11 +47,11 @@ def export(run: Run, file: str, company: str | None, separator: str) -> None:
     writer.writerow(map(heading, names))
     writer.writerows([_cell(record.get(name)) for name in names] for record in records)
     if file == "-":
-        sys.stdout.write(text.getvalue().replace("\r\n", "\n"))
+        run.output.raw(text.getvalue().replace("\r\n", "\n"))
         return
     try:
         # With the mark, spreadsheets read the accents right.
-        Path(file).write_bytes(text.getvalue().encode("utf-8-sig"))
+        path_of(file).write_bytes(text.getvalue().encode("utf-8-sig"))
     except OSError as exc:
         raise click.BadParameter(f"{file}: {exc.strerror}", param_hint="FILE") from exc
     run.output.note(

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +12,7 @@ from recapito.cli.exits import Exit
 from recapito.cli.progress import progress
 from recapito.cli.run import Run, pass_run
 from recapito.cli.scope import company_option
+from recapito.cli.values import path_of
 from recapito.cli.words import N_, _, ngettext
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def import_(run: Run, file: str, company: str | None, apply_: bool, dry_run: boo
 
 def _table(file: str) -> Table:
     try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        content = sys.stdin.buffer.read() if file == "-" else path_of(file).read_bytes()
         return read_table(content)
     except OSError as exc:
         raise click.BadParameter(f"{file}: {exc.strerror}", param_hint="FILE") from exc

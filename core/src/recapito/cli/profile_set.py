@@ -143,9 +143,19 @@ def _secrets(
     if field is not None:
         return Secrets({field: run.read_secret()})
     stays = before is not None and info is not None and before.profile.transport == info.name
-    if info is None or not run.may_ask or (before and stays and before.secret_fields):
+    if info is None or (before and stays and before.secret_fields):
         return Secrets()
-    return Secrets({name: run.ask_secret(_title(info, name), instead="--password-stdin") for name in known})
+    if not run.may_ask:
+        known = tuple(name for name in known if info.settings.model_fields[name].is_required())
+    return Secrets(
+        {
+            name: run.ask_secret(
+                _title(info, name),
+                instead="--password-stdin" if name == "password" else f"--secret-stdin {name}",
+            )
+            for name in known
+        }
+    )
 
 
 def _title(info: "TransportInfo", name: str) -> str:

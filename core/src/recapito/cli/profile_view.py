@@ -8,7 +8,7 @@ from recapito.cli.failures import problem_lines
 from recapito.cli.limits import limits_shown
 from recapito.cli.run import Run, pass_run
 from recapito.cli.scope import of_one_profile
-from recapito.cli.shapes import outcome_words, problem_data
+from recapito.cli.shapes import outcome_words, paused_lines, problem_data
 from recapito.cli.words import N_, _
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["list_", "show"]
 def list_(run: Run, company: str | None) -> None:
     """Print the profiles, in order of company, operator and name."""
     rows = []
-    for each in run.store().profiles(company):
+    for each in run.store().profiles(run.company(company) or None if company is None else company):
         key, profile, state = each.key, each.profile, each.state
         rows.append(
             {
@@ -120,6 +120,7 @@ def _lines(key: "ProfileKey", found: "ProfileRow", sends: list[dict[str, Any]]) 
     yield from (f"  {name.ljust(width)}  {value}" for name, value in facts.items() if value not in (None, ""))
     if state.problem:
         yield from (f"  {line}" for line in problem_lines(state.problem))
+    yield from (f"  {line}" for line in paused_lines(key, state))
     if sends:
         yield _("Last sends:")
     words = outcome_words()

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Sending", "pass_run"]
 
+#: In either language, whatever the question was asked in: a person answers in their own.
+_YES = ("y", "yes", "s", "si", "sì")
+_NO = ("", "n", "no")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -39,6 +43,8 @@ class Sending:
     reference: str | None = None
     started: float = field(default_factory=time.monotonic)
     handed_over: bool = False
+    #: The run's exit code, once there is a receipt: no failure to show it may change what a script is told.
+    code: int | None = None
 
 
 class Run:
@@ -131,9 +137,12 @@ class Run:
 
     def key(self, operator: str, profile: str = "default", company: str | None = None) -> "ProfileKey":
         """The profile's key; the company is the configured one where none is named."""
+        from recapito.cli.scope import about
         from recapito.profile import ProfileKey
 
-        return ProfileKey(self.company(company), operator, profile)
+        key = ProfileKey(self.company(company), operator, profile)
+        about.set(key)
+        return key
 
     def company(self, named: str | None) -> str:
         """``named``, else the configured company, else the empty one."""
@@ -146,11 +155,19 @@ class Run:
 
     def confirm(self, question: str) -> bool:
         """The answer of a person, or of ``--yes``; a usage error naming ``--yes`` where nobody can be asked."""
+        from recapito.cli.output import visible
+
         if self.flags.get("yes"):
             return True
+        question = visible(question)
         if not self.may_ask:
             raise click.UsageError(_("{question} Answer with --yes.").format(question=question))
-        return click.confirm(question, err=True)
+        while True:
+            asked = " ".join((question, _("[y/N]")))
+            answer = click.prompt(asked, default="", show_default=False, err=True).strip().lower()
+            if answer in _YES or answer in _NO:
+                return answer in _YES
+            self.output.note(_("Answer y or n."))
 
     def ask_secret(self, question: str, *, instead: str) -> "Secret":
         """A secret that a person types unseen; a usage error naming ``instead`` where nobody can be asked."""

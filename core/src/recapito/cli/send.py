@@ -1,6 +1,7 @@
 """``recapito send``: one message, and what became of it."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ from recapito.cli.exits import exit_for_receipt
 from recapito.cli.failures import problem_lines
 from recapito.cli.run import Run, Sending, pass_run
 from recapito.cli.scope import of_one_profile
-from recapito.cli.shapes import outcome_words, receipt_data
-from recapito.cli.words import N_, _
+from recapito.cli.shapes import outcome_words, paused_lines, receipt_data
+from recapito.cli.values import Seconds, path_of
+from recapito.cli.words import N_, _, decimal
 
 if TYPE_CHECKING:
     from recapito.cli.output import Output
+    from recapito.errors import InvalidMessage
     from recapito.message import AnyMessage, Message
     from recapito.problem import Problem
     from recapito.receipt import Receipt
@@ -49,7 +52,7 @@ __all__ = ["receipt_lines", "send"]
 @option("--reference", text=N_("Your own name for this send; receipt and journal keep it."))
 @option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     metavar="SECONDS",
     text=N_("Time for all of it."),
 )
@@ -67,22 +70,28 @@ def send(
     **written: Any,
 ) -> int:
     """Send one message and print its receipt; returns the exit code."""
+    key = run.key(operator, profile, company)
     run.sending = Sending((*to, *written["cc"], *written["bcc"]), reference)
     message = _ready(eml, written) if eml else _composed(to, written)
     mailer = run.mailer()
+    began = datetime.now(UTC)
     run.sending.handed_over = True
     receipt = mailer.send(
         operator,
         message,
         profile=profile,
-        company=run.company(company),
+        company=key.company,
         reference=reference,
         timeout=timeout if timeout is not None else run.config["timeout"],
         check=False,
         to=(to or None) if eml else None,
     )
-    run.output.data(receipt_data(receipt), receipt_lines(receipt, run.output))
-    return exit_for_receipt(receipt)
+    run.sending.code = exit_for_receipt(receipt)
+    lines = receipt_lines(receipt, run.output)
+    if receipt.outcome == "held" and not run.output.as_json:
+        lines += paused_lines(key, run.store().state(key), began)
+    run.output.data(receipt_data(receipt), lines)
+    return run.sending.code
 
 
 def receipt_lines(receipt: "Receipt", output: "Output") -> list[str]:
@@ -91,20 +100,22 @@ def receipt_lines(receipt: "Receipt", output: "Output") -> list[str]:
     lines = []
     for row in receipt.recipients:
         kind = "good" if row.outcome == "accepted" else "bad"
-        said = f"  {row.reply}" if row.reply else ""
+        said = f"  {' '.join(row.reply.splitlines())}" if row.reply else ""
         lines.append(output.mark(kind, f"{words[row.outcome.value]}: {row.address}{said}"))
     told: list[Problem] = []
     for problem in (receipt.problem, *(row.problem for row in receipt.recipients)):
         if problem is not None and problem not in told:
             told.append(problem)
             lines += [f"  {line}" for line in problem_lines(problem)]
-    lines.append(_("Message-ID {id}, {seconds:.1f} s").format(id=receipt.message_id, seconds=receipt.seconds))
+    lines.append(
+        _("Message-ID {id}, {seconds} s").format(id=receipt.message_id, seconds=decimal(receipt.seconds))
+    )
     return lines
 
 
 def _composed(to: tuple[str, ...], written: dict[str, Any]) -> "Message":
     from recapito.envelope import Notify
-    from recapito.message import Message
+    from recapito.message import Attachment, Message
 
     text, html = written["text"], written["html"]
     return Message(
@@ -112,9 +123,9 @@ def _composed(to: tuple[str, ...], written: dict[str, Any]) -> "Message":
         cc=written["cc"],
         bcc=written["bcc"],
         subject=written["subject"] or "",
-        text=_read("-", "--text").decode() if text == "-" else text,
-        html=_read(html, "--html").decode() if html else None,
-        attachments=written["attach"],
+        text=_read_text("-", "--text") if text == "-" else text,
+        html=_read_text(html, "--html") if html else None,
+        attachments=[Attachment(path_of(file), filename=Path(file).name) for file in written["attach"]],
         sender=written["sender"],
         reply_to=written["reply_to"],
         notify=frozenset(map(Notify, written["notify"])),
@@ -137,6 +148,22 @@ def _read(file: str, option: str) -> bytes:
     if file == "-":
         return sys.stdin.buffer.read()
     try:
-        return Path(file).read_bytes()
-    except OSError as exc:
-        raise click.BadParameter(f"{file}: {exc.strerror}", param_hint=option) from exc
+        return path_of(file).read_bytes()
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise _unreadable(option, file, reason) from exc
+
+
+def _read_text(file: str, option: str) -> str:
+    try:
+        return _read(file, option).decode()
+    except UnicodeDecodeError as exc:
+        raise _unreadable(option, file, _("is not UTF-8 text")) from exc
+
+
+def _unreadable(option: str, file: str, reason: object) -> "InvalidMessage":
+    """As for an attachment that is not there: the message cannot be sent as it is."""
+    from recapito.catalogue import problem
+    from recapito.errors import InvalidMessage
+
+    return InvalidMessage(problem("CLI-FILE", option=option, file=file, reason=reason))

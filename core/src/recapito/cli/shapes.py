@@ -4,21 +4,26 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from recapito.cli.run import Sending
+from recapito.cli.scope import fitted, spelled
 from recapito.cli.words import _, language
 from recapito.problem import Problem
 from recapito.receipt import Receipt
 
 if TYPE_CHECKING:
-    from recapito.operators import Saved
+    from datetime import datetime
 
-__all__ = ["outcome_words", "problem_data", "receipt_data", "saved_data", "unsent_data"]
+    from recapito.operators import Saved
+    from recapito.profile import ProfileKey
+    from recapito.store import State
+
+__all__ = ["outcome_words", "paused_lines", "problem_data", "receipt_data", "saved_data", "unsent_data"]
 
 
 def problem_data(problem: Problem | None) -> dict[str, Any] | None:
     """A problem as ``--json`` shows it: its code, the four parts in the language of the run, the server's words."""
     if problem is None:
         return None
-    texts = problem.explain(language())
+    texts = fitted(problem).explain(language())
     return {
         "code": problem.code,
         "what": texts.what,
@@ -78,6 +83,33 @@ def outcome_words() -> dict[str, str]:
         "held": _("held"),
         "unknown": _("unknown"),
     }
+
+
+def paused_lines(key: "ProfileKey", state: "State", began: "datetime | None" = None) -> list[str]:
+    """That the profile is paused since when, and how it sends again; nothing where it is not paused.
+
+    ``began`` is when a send began: one that found the profile paused has tried nothing, and the problem is old.
+    """
+    if not state.paused:
+        return []
+    since = f"{state.since.astimezone():%Y-%m-%d %H:%M}" if state.since else "?"
+    now = began is not None and state.since is not None and state.since >= began
+    text = (
+        _("{profile} is paused from now on.")
+        if now
+        else _("{profile} is paused since {since}.")
+        if began is None
+        else _(
+            "{profile} is paused since {since}: nothing was tried now, and the problem is the one of then."
+        )
+    )
+    arguments = spelled(key)
+    return [
+        text.format(profile=key, since=since),
+        _(
+            "Once it is solved: recapito check {arguments} (which resumes it), or recapito profile resume {arguments}"
+        ).format(arguments=arguments),
+    ]
 
 
 def saved_data(saved: "Saved") -> dict[str, Any]:

@@ -1,16 +1,42 @@
-"""``--set FIELD=VALUE``: what was typed, without secrets, and with files read at once."""
+"""What was typed: seconds, paths, and ``--set FIELD=VALUE``, without secrets and with files read at once."""
 
+import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from recapito.cli.words import _
 
-__all__ = ["read_values"]
+__all__ = ["Seconds", "path_of", "read_values"]
 
 #: A certificate file with a whole bundle of authorities has some 250 kB.
 _LARGEST_FILE = 1_000_000
+
+
+class Seconds(click.FloatRange):
+    """A time in seconds: more than 0, and a number."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds. Raises BadParameter for ``nan`` and ``inf`` too, which no clock reaches."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(_("{text} is not a number of seconds.").format(text=value), param, ctx)
+        return seconds
+
+
+def path_of(typed: str) -> Path:
+    """The path that was typed, as this locale's file system calls it: arguments are UTF-8 in every locale."""
+    try:
+        os.fsencode(typed)
+    except UnicodeEncodeError:
+        return Path(os.fsdecode(typed.encode()))
+    return Path(typed)
 
 
 def read_values(
@@ -41,9 +67,9 @@ def read_values(
 
 def _file(path: str) -> str:
     try:
-        if Path(path).stat().st_size > _LARGEST_FILE:
+        if path_of(path).stat().st_size > _LARGEST_FILE:
             raise click.BadParameter(_("{path} is too large").format(path=path), param_hint="--set")
-        return Path(path).read_text(encoding="ascii")
+        return path_of(path).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else _("is not a PEM text")
         raise click.BadParameter(f"{path}: {reason}", param_hint="--set") from exc

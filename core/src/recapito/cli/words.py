@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recapito.texts import preferred_language, translation
 
-__all__ = ["N_", "_", "asked", "language", "ngettext", "speaking"]
+__all__ = ["N_", "_", "asked", "decimal", "language", "ngettext", "speaking"]
 
 _spoken: list[str] = []
 
@@ -26,6 +26,12 @@ def _(text: str) -> str:
 def ngettext(one: str, many: str, number: int) -> str:
     """``one`` or ``many``, as ``number`` asks for, in the language of this run."""
     return translation("recapito", language()).ngettext(one, many, number)
+
+
+def decimal(number: float, digits: int = 1) -> str:
+    """``number`` with the decimal sign of the language of this run."""
+    text = f"{number:.{digits}f}"
+    return text.replace(".", ",") if language() == "it" else text
 
 
 def N_(text: str) -> str:  # noqa: N802 - the name that every extractor of texts knows

@@ -103,7 +103,11 @@ def check_allowed(addresses: Iterable[Address], profile: Profile) -> None:
     for address in addresses:
         if address.key not in allowed:
             raise invalid(
-                "SENDER-NOT-ALLOWED", field="sender", address=shown(address.addr_spec), sender=profile.sender
+                "SENDER-NOT-ALLOWED",
+                field="sender",
+                address=shown(address.addr_spec),
+                sender=profile.sender,
+                operator=profile.key.operator,
             )
 
 
