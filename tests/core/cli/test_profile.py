@@ -440,3 +440,27 @@ def test_control_characters_in_names_are_written_as_escapes(recapito: Run, as_te
             assert "\x1b[31m\nna" not in shown
             assert "\\x1b[31m\\nna" in shown
     assert "Anna\\u202e Verdi" in recapito("profile", "show", "anna").out
+
+
+def test_keys_in_the_environment_change_with_two_deployments(
+    recapito: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = "old:" + "A" * 43 + "="
+    monkeypatch.setenv("RECAPITO_KEYS", old)
+    _make(recapito)
+    recapito("keys", "new", "--to", "new-keys")
+    both = Path("new-keys").read_text(encoding="ascii").strip()
+    monkeypatch.setenv("RECAPITO_KEYS", both)
+    _make(recapito, "bruno")
+    monkeypatch.setenv("RECAPITO_KEYS", old)  # a process that was not started again yet
+    assert len(_opened_passwords("anna", "bruno")) == 2
+    monkeypatch.setenv("RECAPITO_KEYS", both)
+    assert recapito("keys", "rotate", "--json").json["rewritten"] == 2
+    monkeypatch.setenv("RECAPITO_KEYS", both.partition(",")[0])
+    assert len(_opened_passwords("anna", "bruno")) == 2
+
+
+def _opened_passwords(*operators: str) -> list[Secret]:
+    with Store.open() as store:
+        found = [store.get(ProfileKey("", operator)) for operator in operators]
+        return [each.secrets["password"] for each in found if each]

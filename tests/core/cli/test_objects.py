@@ -1,0 +1,56 @@
+"""The objects that docs/cli.md promises are those that ``--json`` prints."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recapito.testing import SmtpServer
+
+Run = Callable[..., Any]
+PAGE = Path(__file__).parents[3] / "docs/cli.md"
+ROW = re.compile(
+    r"^\| `(?P<command>[a-z ]+)`(?: → `(?P<part>\w+)`)?[^|]* \| (?P<names>`.*`) \|$", re.MULTILINE
+)
+PROMISED = {
+    (row["command"], row["part"] or ""): set(re.findall(r"`(\w+)`", row["names"]))
+    for row in ROW.finditer(PAGE.read_text("utf-8"))
+}
+
+
+@pytest.fixture
+def printed(anna: Run, server: SmtpServer, tmp_path: Path) -> dict[str, list[Any]]:
+    """What each command prints, so often that each part is there once."""
+    csv = "operator;email;password\ncarla;carla@libero.it;x\n"
+    Path("good.csv").write_text(csv, encoding="utf-8")
+    Path("bad.csv").write_text(csv + "dario;no address;x\n", encoding="utf-8")
+    server.refuse("rcpt", "550 5.1.1 No such user", address="b@x.it")
+    return {
+        "send": [anna("send", "anna", "--to", "b@x.it", "--text", "x", "--json", code=6).json],
+        "check": [anna("check", "anna", "--json").json],
+        "profile show": [anna("profile", "show", "anna", "--json").json],
+        "profile import": [
+            anna("profile", "import", name, "--json", code=None).json for name in ("good.csv", "bad.csv")
+        ],
+        "demo": [anna("demo", "--folder", str(tmp_path / "demo"), "--json").json],
+    }
+
+
+def test_the_page_names_what_is_printed(printed: dict[str, list[Any]]) -> None:
+    assert {command for command, _part in PROMISED} == set(printed)
+    for (command, part), names in PROMISED.items():
+        for whole in printed[command]:
+            found = whole[part] if part else whole
+            for each in found if isinstance(found, list) else [found] if found is not None else []:
+                also = PROMISED["send", ""] if (command, part) == ("demo", "sends") else set()
+                assert set(each) == names | also, (command, part)
+
+
+def test_the_alternative_is_as_the_page_says() -> None:
+    from recapito.cli.alternatives import Alternative
+    from recapito.profile import ProfileKey
+
+    other = Alternative(ProfileKey("", "anna"), "mail.example.it", 465, "ssl", signed_in=True)
+    assert set(other.to_dict()) == PROMISED["check", "alternative"]
