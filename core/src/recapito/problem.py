@@ -118,7 +118,8 @@ class Problem:
         if text == part:  # no such message in the catalogue: never show the key
             return self.code if part == "what" else ""
         kept = _OPTIONAL.sub(_filled_part(known), text)
-        return _HOLE.sub(lambda hole: "" if hole[2] else str(known.get(hole[1], "…")), kept).strip()
+        said = _HOLE.sub(lambda hole: "" if hole[2] else str(known.get(hole[1], "…")), kept)
+        return said.replace("….", "…").strip()
 
     def __str__(self) -> str:
         return f"{self.code}: {self.explain()}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured
 from recapito.profile import Profile
+from recapito.settings import secret_fields
 
 if TYPE_CHECKING:
     from recapito.catalogue import Endpoint, Provider, Way
@@ -29,7 +30,7 @@ def propose(profile: Profile, plugins: "Plugins", *, has_password: bool) -> Prop
 
     A host that was given is never overruled. Where no transport was named, ``has_password`` prefers the way
     that takes one. None where nothing is to be filled. Raises Misconfigured where the transport cannot be
-    known, or where the provider takes no mail through it; the problem names the way that works.
+    known, or where the provider takes no mail through it, or no password; the problem names the way that works.
     """
     domain = profile.sender.rpartition("@")[2]
     provider = plugins.catalogue.for_domain(domain)
@@ -38,11 +39,15 @@ def propose(profile: Profile, plugins: "Plugins", *, has_password: bool) -> Prop
             raise Misconfigured(problem("TRANSPORT-MISSING", domain=domain))
         return None
     way = _way(profile, provider, has_password, plugins)
+    model = plugins.info(way.transport).settings
+    if has_password and not provider.takes_passwords and not secret_fields(model):
+        raise _other_way(provider)
     endpoint = _endpoint(way, profile)
     offered: dict[str, Any] = dict(way.settings) | (endpoint.settings if endpoint else {})
-    known = plugins.info(way.transport).settings.model_fields
     filled = {
-        name: value for name, value in offered.items() if name in known and name not in profile.settings
+        name: value
+        for name, value in offered.items()
+        if name in model.model_fields and name not in profile.settings
     }
     completed = profile.with_(transport=way.transport, settings={**profile.settings, **filled})
     return Proposal(completed, provider, endpoint, tuple(sorted(filled)))
@@ -74,9 +79,10 @@ def _endpoint(way: "Way", profile: Profile) -> "Endpoint | None":
     return way.endpoints[0] if way.endpoints else None
 
 
-def _other_way(provider: "Provider", transport: str) -> Misconfigured:
+def _other_way(provider: "Provider", transport: str | None = None) -> Misconfigured:
+    """What works instead of ``transport``, or of a password where none is named."""
     works = [way.transport for way in provider.ways if way.credential == "token" or provider.takes_passwords]
-    ways = " / ".join(works) or "-"
+    ways = " / ".join(works) or None
     return Misconfigured(
         problem("PROVIDER-OTHER-WAY", provider=provider.title, transport=transport, ways=ways)
     )

@@ -1,5 +1,6 @@
 """Codes, the problems made from them, and what the catalogue costs to load."""
 
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from recapito.catalogue import builtin, find_code, known_codes, problem
 from recapito.errors import NotFound
 from recapito.outcome import Outcome
 from recapito.problem import Scope, Who
+from recapito.texts import LANGUAGES
 
 
 def test_a_problem_has_what_its_code_says() -> None:
@@ -62,6 +64,34 @@ def test_an_optional_part_is_shown_only_with_its_value() -> None:
     )
     assert problem("NET-DNS", host="x", missing=1).explain("en").do.startswith("Correct the name")
     assert problem("NET-DNS", host="x", passing=1, hint="").explain("en").do.startswith("Send again")
+
+
+# What is left of a text whose values are not known: two blanks, a colon before nothing, empty quotes, "da :".
+CUT_OFF = re.compile(r"  |\s[.,;:!?](\s|$)|:\s*$|:[.…]|: …|«»|\"\"|\(\s*\)|…\.|[{}]|\[\[|\]\]|^[.…]*$|^[:,;]")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", known_codes())
+def test_every_code_reads_as_whole_sentences_without_any_parameter(code: str, language: str) -> None:
+    said = problem(code).explain(language)
+    assert said.do
+    for text in (said.what, said.do, *([said.why] if said.why else [])):
+        assert CUT_OFF.search(text) is None, text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_unknown_server_is_shown_as_a_gap(language: str) -> None:
+    assert "…" in problem("NET-LOST").explain(language).what
+    assert "mx.x.it" in problem("NET-LOST", host="mx.x.it").explain(language).what
+
+
+def test_a_part_may_ask_that_there_is_no_value() -> None:
+    said = problem("NET-BLOCKED", host="mx.x.it").explain("it")
+    assert said.what == "Nessuna risposta da mx.x.it."
+    assert (
+        problem("NET-BLOCKED", host="mx.x.it", port=465).explain("it").what
+        == "Nessuna risposta da mx.x.it:465."
+    )
 
 
 def test_a_value_that_looks_like_a_placeholder_is_shown_as_it_is() -> None:

@@ -191,6 +191,20 @@ def test_a_provider_that_takes_no_passwords_names_the_transport_that_works(opera
     assert caught.value.problem.code == "PROVIDER-OTHER-WAY"
 
 
+@pytest.mark.parametrize("transport", [None, "ms365_oauth"])
+def test_a_password_for_a_provider_that_takes_none_is_explained_before_the_settings_are(
+    operators: Operators, transport: str | None
+) -> None:
+    typed = Changes(sender="a@outlook.com", transport=transport, secrets=Secrets({"password": "x"}))
+    with pytest.raises(Misconfigured) as caught:
+        operators.save(ANNA, typed, by="anna")
+    assert caught.value.problem.code == "PROVIDER-OTHER-WAY"
+    said = caught.value.problem.explain("it")
+    assert said.what == "Outlook.com non accetta password dai programmi."
+    assert said.do == "Scegli il trasporto ms365_oauth, senza indicare una password."
+    assert operators.save(ANNA, Changes(sender="a@outlook.com"), by="anna").created
+
+
 def test_a_provider_without_settings_says_what_to_ask_for(operators: Operators) -> None:
     plugins = Plugins.load()
     assert plugins.catalogue.provider("mediasoft").ways == ()

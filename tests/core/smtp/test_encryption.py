@@ -1,5 +1,6 @@
 """Encryption is never optional, and each way in which it fails is told apart."""
 
+import asyncio
 import socket
 import ssl
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from recapito.errors import Held
 from recapito.outcome import Outcome
 from recapito.testing import ScriptServer, SmtpServer
-from recapito.testing.script import hear, polite, say, send, silence, start_tls
+from recapito.testing.script import Conversation, hear, polite, say, send, silence, start_tls
 
 pytestmark = pytest.mark.anyio
 
@@ -107,12 +108,37 @@ async def test_a_plain_server_on_the_ssl_port_is_the_wrong_mode(desk) -> None:
         assert b"AUTH" not in server.heard
 
 
-async def test_a_server_that_waits_for_a_handshake_is_told(desk) -> None:
-    desk = desk.patient(answer=0.2)
+@pytest.mark.parametrize("security", ["starttls", "plain", "plain-text-without-protection"])
+async def test_a_server_that_waits_for_a_handshake_is_told_before_patience_ends(desk, security: str) -> None:
+    desk = desk.patient(answer=3600, silence=0.05)
     with SmtpServer(tls="ssl", authority=desk.authority) as server:
-        error = await desk.refusal(server, "starttls")
-        assert error.problem.outcome is not Outcome.UNKNOWN
-        assert error.problem.step == "answer"
+        async with asyncio.timeout(20):
+            error = await desk.refusal(server, security)
+        assert (error.problem.code, error.problem.step) == ("TLS-MODE", "answer")
+        assert server.commands == []
+
+
+@pytest.mark.parametrize("answer", [0.2, 0.6])
+async def test_a_silent_server_that_speaks_no_tls_is_silent_within_its_time(desk, answer: float) -> None:
+    desk = desk.patient(answer=answer, silence=0.05, look=20, encryption=20)
+    with ScriptServer(polite(connect=silence)) as server:
+        async with asyncio.timeout(10):
+            error = await desk.refusal(server, "starttls")
+        assert error.problem.code == "NET-BLOCKED"
+        assert b"EHLO" not in server.heard
+
+
+async def test_a_server_that_greets_late_is_waited_for(desk) -> None:
+    desk = desk.patient(answer=20, silence=0.05, look=0.2)
+
+    async def late(line: Conversation) -> None:
+        await asyncio.sleep(0.4)
+        await line.write(b"220 late\r\n")
+
+    with ScriptServer(polite(connect=late)) as server:
+        async with desk.open(server, "plain"):
+            pass
+        assert b"EHLO" in server.heard
 
 
 @pytest.mark.parametrize(

@@ -287,12 +287,18 @@ async def test_notices_are_refused_where_nobody_would_send_them(desk) -> None:
     wanted = frozenset({Notify.SUCCESS})
     with ScriptServer(polite()) as server:
         async with desk.open(server) as session:
-            assert (await desk.error(session, notify=wanted)).problem.code == "DSN-NOT-OFFERED"
+            lacks = (await desk.error(session, notify=wanted)).problem
         async with desk.open(server, notify=wanted) as session:
-            assert (await desk.error(session)).problem.code == "DSN-NOT-OFFERED"
+            assert (await desk.error(session)).problem == lacks
+    assert lacks.code == "DSN-NOT-OFFERED"
+    for language in ("en", "it"):  # the server is to blame, not the transport
+        assert "localhost" in lacks.explain(language).what
+        assert "smtp_basic" not in str(lacks.explain(language))
     with ScriptServer(polite(extensions=("DSN",))) as server:
         async with desk.open(server, notices=False) as session:
-            assert (await desk.error(session, notify=wanted)).problem.code == "DSN-NOT-OFFERED"
+            ours = (await desk.error(session, notify=wanted)).problem
+        assert ours.code == "DSN-NOT-OFFERED"
+        assert "smtp_basic" in ours.explain("it").what
         async with desk.open(server, notify=wanted) as session:
             await desk.send(session)
         assert b"NOTIFY=SUCCESS" in server.heard

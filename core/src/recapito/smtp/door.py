@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recapito.errors import DeliveryError
@@ -32,6 +33,8 @@ __all__ = ["Door"]
 _SIGNED_IN = 235
 _READY = 220
 _SSL_PORT = 465
+# Seconds of silence that are enough there, where servers wait for the client's handshake.
+_SSL_SILENCE = 1.0
 
 
 class Door:
@@ -141,11 +144,38 @@ class Door:
         return self._protection()
 
     async def _greet(self) -> str:
-        reply = await self.channel.wait(self.channel.greeting, self._patience.answer)
+        reply = await self._greeting()
         if reply.status != _READY:
             raise self._refused(reply)
         await self._hello()
         return self._explainer.shown(reply.text.partition("\n")[0])
+
+    async def _greeting(self) -> Reply:
+        """The server's first reply. One that says nothing may wait for our handshake, as we for its words."""
+        channel, now = self.channel, asyncio.get_running_loop().time
+        ends = now() + self._patience.answer
+        if self._settings.security != "ssl":
+            silence = _SSL_SILENCE if self._settings.port == _SSL_PORT else self._patience.silence
+            await asyncio.wait([channel.greeting], timeout=min(silence, self._patience.answer / 2))
+            if channel.usable and not channel.greeting.done():
+                speaks = await self._speaks_tls(min(self._patience.look, ends - now()))
+                if speaks and not channel.greeting.done():
+                    raise self._explainer.error(self._explainer.tls("mode").with_(step=self._now))
+        return await channel.wait(channel.greeting, max(0.0, ends - now()))
+
+    async def _speaks_tls(self, limit: float) -> bool:
+        """Whether the server takes a handshake, on a line of its own that carries nothing else."""
+        look = Door(replace(self._settings, security="ssl"), None, self._explainer)
+        look._addresses, look._context = self._addresses, unverified()
+        try:
+            async with asyncio.timeout(limit):
+                await look.run("port", look._reach)
+                await look.run("encryption", look._handshake)
+        except (DeliveryError, OSError):
+            return False
+        finally:
+            await look.abandon()
+        return True
 
     async def _upgrade(self) -> str:
         if "starttls" not in self.extensions:

@@ -73,8 +73,10 @@ def check_offer(
         raise Refused(explainer.own("SMTPUTF8-MISSING", step="sender", address=culprit))
     if not content.is_7bit and not smtputf8 and "8bitmime" not in extensions:
         raise Refused(explainer.own("EIGHTBIT-MISSING", step="sender"))
-    if envelope.notify and not (explainer.settings.notices and "dsn" in extensions):
+    if envelope.notify and not explainer.settings.notices:
         raise Refused(explainer.own("DSN-NOT-OFFERED", step="sender", transport=explainer.profile.transport))
+    if envelope.notify and "dsn" not in extensions:
+        raise Refused(explainer.own("DSN-NOT-OFFERED", step="sender"))
 
 
 def _megabytes(size: int) -> str:

@@ -37,6 +37,9 @@ class Patience:
     #: For a second look at a certificate that was refused, to say whose it was.
     look: float = 5.0
     answer: float = 45.0
+    #: Before a server that was to greet first, and says nothing, is asked whether it waits for a handshake.
+    #: Servers that greet late on purpose, to catch impatient clients, do it within 6 seconds.
+    silence: float = 8.0
     sign_in: float = 60.0
     command: float = 300.0
     data: float = 120.0
