@@ -49,10 +49,9 @@ class Aftermath:
         self._call_hook = call_hook
         self._let_next = let_next
 
-    def is_quick(self, receipt: Receipt, *, attempted: bool) -> bool:
-        """Whether there is nothing to wait for: no hook, and no news."""
-        news = attempted and receipt.problem is not None
-        return not news and not self._engine.plugins.implements("recapito_record_receipt")
+    def is_news(self, receipt: Receipt, *, attempted: bool) -> bool:
+        """Whether there is what must be kept, and told, though nobody waits for it any more."""
+        return attempted and receipt.problem is not None
 
     async def follow(self, receipt: Receipt, *, attempted: bool) -> None:
         """All of it. ``attempted`` where a server, or the way to it, was met: only then is there news.

@@ -282,10 +282,11 @@ class Sending:
         hooks = Hooks(self.call_hook)
         aftermath = Aftermath(self.engine, self.route, hooks, self._end_permit)
         follow = aftermath.follow(receipt, attempted=self.attempted)
-        if aftermath.is_quick(receipt, attempted=self.attempted):
-            await follow
-            return receipt
         late = None if self.ends is None else max(self.ends, self.engine.loop.time()) + _HOOKS_GRACE
+        hooked = self.engine.plugins.implements("recapito_record_receipt")
+        if not aftermath.is_news(receipt, attempted=self.attempted) and not (hooked and late):
+            await follow  # nothing can take long, or may: a task of its own is paid for each message
+            return receipt
         if not await self.engine.following.wait(follow, hooks, late):
             log.warning("%s: what follows was still at work when the time was over", self.order.key)
         return receipt
