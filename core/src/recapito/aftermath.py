@@ -11,7 +11,7 @@ from recapito.hookspecs import Change, Subject
 from recapito.limits import Limits
 from recapito.outcome import Outcome
 from recapito.problem import Problem, Scope
-from recapito.profile import Profile
+from recapito.profile import Found, Profile
 from recapito.receipt import Receipt
 from recapito.redaction import fingerprint
 from recapito.resolver import NOTHING
@@ -119,20 +119,31 @@ class Aftermath:
         current = self._engine.resolver.current(route.profile.key)
         if current is None or current.revision != route.found.revision:
             return [], False
-        sharing = {profile.key: profile for profile in self._sharing(store)}
+        sharing = {profile.key: profile for profile in self._sharing(store, current)}
         stopped = [sharing[key] for key in store.pause_mailbox(sharing, problem, by=MAILER)]
         return stopped, self._engine.attention.remember(subject, problem)
 
-    def _sharing(self, store: "Store") -> Iterator[Profile]:
-        """This profile, and those that sign in to the same mailbox in the same way."""
-        mine = self._route.profile
-        offered = self._engine.plugins.info(mine.transport)
-        yield mine
-        for row in store.profiles():
-            if row.key == mine.key or row.profile.transport != mine.transport:
+    def _sharing(self, store: "Store", mine: Found) -> Iterator[Profile]:
+        """This profile, and those of its company that would fail in the very same way.
+
+        With the same settings and secrets, that is: a wrong password that one operator typed for a mailbox must
+        not stop a colleague who has the right one, let alone another company.
+        """
+        profile = mine.profile
+        offered = self._engine.plugins.info(profile.transport)
+        yield profile
+        for row in store.profiles(profile.key.company):
+            other = row.profile
+            if (
+                row.key == profile.key
+                or other.transport != profile.transport
+                or other.settings != profile.settings
+            ):
                 continue
-            if mailbox_of(offered, row.profile) == self._route.mailbox:
-                yield row.profile
+            if mailbox_of(offered, other) == self._route.mailbox:
+                opened = store.opened(row.key)
+                if opened is not None and not opened.lost and opened.found.secrets == mine.secrets:
+                    yield other
 
 
 def _problems(receipt: Receipt) -> list[Problem]:

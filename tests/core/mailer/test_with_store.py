@@ -264,16 +264,22 @@ def test_a_refused_sign_in_pauses_the_profile_and_is_not_tried_again(
     mailer.send("bruno", message)
 
 
-def test_a_pause_stops_every_profile_of_the_mailbox(
+def test_a_pause_stops_every_profile_that_would_fail_in_the_same_way_and_no_other(
     mailer: Mailer, store: Store, memory: MemoryTransport, message: Message
 ) -> None:
     save(store, "carla", "giusta", sender="anna@example.it")
     save(store, "dario", "giusta", sender="anna@example.it", transport="another")
+    save(store, "elena", "un'altra", sender="anna@example.it")
+    save(store, "fabio", "giusta", sender="anna@example.it", company="other")
+    save(store, "gina", "giusta", sender="anna@example.it", settings={"account": "anna@example.it"})
     server_wants(memory, "cambiata")
     with pytest.raises(Held):
         mailer.send("anna", message)
     assert store.state(ProfileKey("", "carla")).paused
     assert not store.state(ProfileKey("", "dario")).paused, "it signs in another way"
+    assert not store.state(ProfileKey("", "elena")).paused, "it has another password"
+    assert not store.state(ProfileKey("other", "fabio")).paused, "it is another company's"
+    assert not store.state(ProfileKey("", "gina")).paused, "it has other settings"
     assert not store.state(ProfileKey("", "bruno")).paused
 
 
