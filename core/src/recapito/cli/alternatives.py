@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recapito.cli.about import spelled
 from recapito.cli.run import Run
-from recapito.cli.scope import spelled
 
 if TYPE_CHECKING:
     from recapito.operators import Changes

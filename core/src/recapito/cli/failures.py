@@ -4,11 +4,11 @@ import traceback
 
 import click
 
+from recapito.cli.about import fitted
 from recapito.cli.config import ConfigError
 from recapito.cli.exits import Exit, exit_for_error
 from recapito.cli.output import Output, OutputLost, visible
 from recapito.cli.run import Run
-from recapito.cli.scope import fitted
 from recapito.cli.shapes import problem_data, unsent_data
 from recapito.cli.streams import discard_output
 from recapito.cli.words import _, language

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from recapito.cli.about import about
 from recapito.cli.command import LazyGroup
 from recapito.cli.run import Run
-from recapito.cli.scope import about
 from recapito.cli.streams import discard_output, open_streams
 from recapito.cli.words import N_, asked, speaking
 from recapito.texts import LANGUAGES, preferred_language

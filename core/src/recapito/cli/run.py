@@ -137,7 +137,7 @@ class Run:
 
     def key(self, operator: str, profile: str = "default", company: str | None = None) -> "ProfileKey":
         """The profile's key; the company is the configured one where none is named."""
-        from recapito.cli.scope import about
+        from recapito.cli.about import about
         from recapito.profile import ProfileKey
 
         key = ProfileKey(self.company(company), operator, profile)

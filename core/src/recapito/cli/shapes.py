@@ -3,8 +3,8 @@
 import time
 from typing import TYPE_CHECKING, Any
 
+from recapito.cli.about import fitted, spelled
 from recapito.cli.run import Sending
-from recapito.cli.scope import fitted, spelled
 from recapito.cli.words import _, language
 from recapito.problem import Problem
 from recapito.receipt import Receipt
