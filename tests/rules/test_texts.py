@@ -62,7 +62,7 @@ def test_every_code_has_what_and_do(language: str) -> None:
 
 def test_texts_belong_to_a_code_or_to_a_face(language: str) -> None:
     contexts = {context for context, _ in texts.load(texts.po_path(CORE, language))}
-    assert contexts - {"", "who", "hint"} <= set(known_codes())
+    assert contexts - {"", "who", "hint", "source"} <= set(known_codes())
 
 
 def test_a_code_used_in_core_is_in_the_catalogue() -> None:

@@ -1,11 +1,12 @@
 """The entries of the catalogue: the notice's table, the other sources, and what an address needs."""
 
+import re
 from datetime import date
 from typing import get_args
 
 import pytest
 
-from recapito.catalogue import MB, Pec, Provider, builtin, hint
+from recapito.catalogue import MB, Pec, Provider, builtin, hint, source_text
 from recapito.catalogue.provider import Security
 from recapito.errors import NotFound
 from recapito.limits import Rate
@@ -260,3 +261,13 @@ def test_every_hint_has_a_text(language: str) -> None:
 def test_an_unknown_provider_is_named() -> None:
     with pytest.raises(NotFound, match=r"PROVIDER-UNKNOWN.*nowhere"):
         builtin().provider("nowhere")
+
+
+def test_where_a_server_is_known_from_is_said_in_italian_too() -> None:
+    ways = [way for provider in builtin().providers for way in provider.ways]
+    sources = {endpoint.source for way in ways for endpoint in way.endpoints}
+    sources |= {source for provider in builtin().providers for source in provider.sources}
+    in_words = {source for source in sources if not re.match(r"[\w.]+\.(it|com)(?!:)", source)}
+    assert {source for source in in_words if source_text(source, "it") == source} == set()
+    assert source_text("guide.pec.it; ISPDB", "it") == "guide.pec.it; ISPDB"
+    assert source_text("EOLO's own guide", "en") == "EOLO's own guide"

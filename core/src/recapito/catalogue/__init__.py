@@ -2,7 +2,7 @@
 
 from recapito.catalogue.catalogue import Catalogue, builtin
 from recapito.catalogue.code import Code, find_code, known_codes, problem
-from recapito.catalogue.hints import hint
+from recapito.catalogue.hints import hint, source_text
 from recapito.catalogue.moment import Retry
 from recapito.catalogue.pasted import pasted_reply
 from recapito.catalogue.provider import MB, Endpoint, Pec, Provider, Way
@@ -24,4 +24,5 @@ __all__ = [
     "known_codes",
     "pasted_reply",
     "problem",
+    "source_text",
 ]
