@@ -229,6 +229,15 @@ def test_a_held_send_says_since_when_the_profile_is_paused_and_how_it_sends_agai
     _object(anna("send", "anna", "--to", "a@x.it", "--text", "x", "--json", code=4))
 
 
+def test_a_persons_pause_is_not_said_to_end_with_a_check(anna: Run, server: SmtpServer) -> None:
+    anna("profile", "pause", "anna")
+    held = anna("send", "anna", "--to", "a@x.it", "--text", "x", code=4).out
+    for shown in (held, anna("profile", "show", "anna").out):
+        assert "anna is paused since 20" in shown
+        assert "To let it send again: recapito profile resume anna" in shown
+        assert "recapito check" not in shown
+
+
 def test_line_ends_in_a_reference_are_written_as_escapes(anna: Run, server: SmtpServer) -> None:
     anna("send", "anna", "--to", "a@x.it", "--text", "x", "--reference", "a\n✓ accepted", "--json", code=None)
     shown = anna("profile", "show", "anna").out

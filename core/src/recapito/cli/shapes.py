@@ -90,26 +90,30 @@ def paused_lines(key: "ProfileKey", state: "State", began: "datetime | None" = N
 
     ``began`` is when a send began: one that found the profile paused has tried nothing, and the problem is old.
     """
+    from recapito.aftermath import MAILER
+
     if not state.paused:
         return []
     since = f"{state.since.astimezone():%Y-%m-%d %H:%M}" if state.since else "?"
-    now = began is not None and state.since is not None and state.since >= began
-    text = (
-        _("{profile} is paused from now on.")
-        if now
-        else _("{profile} is paused since {since}.")
-        if began is None
-        else _(
+    own = (
+        state.by == MAILER
+    )  # only then a check that passes resumes it: a person's pause is a person's to end
+    if began is not None and state.since is not None and state.since >= began:
+        text = _("{profile} is paused from now on.")
+    elif began is None or not own:
+        text = _("{profile} is paused since {since}.")
+    else:
+        text = _(
             "{profile} is paused since {since}: nothing was tried now, and the problem is the one of then."
         )
-    )
-    arguments = spelled(key)
-    return [
-        text.format(profile=key, since=since),
+    remedy = (
         _(
             "Once it is solved: recapito check {arguments} (which resumes it), or recapito profile resume {arguments}"
-        ).format(arguments=arguments),
-    ]
+        )
+        if own
+        else _("To let it send again: recapito profile resume {arguments}")
+    )
+    return [text.format(profile=key, since=since), remedy.format(arguments=spelled(key))]
 
 
 def saved_data(saved: "Saved") -> dict[str, Any]:
