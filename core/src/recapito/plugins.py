@@ -19,6 +19,7 @@ from recapito.problem import Problem
 from recapito.profile import Profile
 from recapito.receipt import Receipt
 from recapito.register import Registered
+from recapito.texts import Phrase
 from recapito.transport import ClientInfo, Transport, TransportInfo
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ class Plugins:
 
         for each in self._candidates:
             if name in (each.name, *each.transports) and (each.fault or each.disabled):
-                reason = each.fault or "RECAPITO_DISABLE_PLUGINS switches it off"
+                reason = each.fault or Phrase("RECAPITO_DISABLE_PLUGINS switches it off")
                 where = each.distribution or each.name
                 return problem("TRANSPORT-FAULT", transport=name, distribution=where, reason=reason)
         package = "recapito-" + name.replace("_", "-")

@@ -11,6 +11,7 @@ from recapito.store import driver
 from recapito.store.faults import explained
 from recapito.store.location import data_folder
 from recapito.store.where import Where
+from recapito.texts import Phrase
 
 __all__ = ["file_system_in", "find_file", "make_private_folder", "use_wal"]
 
@@ -37,7 +38,7 @@ def find_file(where: Where, *, create: bool) -> None:
         _make(where.path)
     elif not where.path.exists():
         if not where.path.parent.is_dir():
-            raise _no_folder(where.path.parent, "There is no such folder.")
+            raise _no_folder(where.path.parent, Phrase("There is no such folder."))
         raise Misconfigured(problem("STORE-MISSING", database=where.shown))
     _refuse_network(where)
 
@@ -56,7 +57,7 @@ def _make(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except PermissionError:
         if not path.exists():
-            raise _no_folder(path.parent, "This user may not write there.") from None
+            raise _no_folder(path.parent, Phrase("This user may not write there.")) from None
     except OSError as exc:
         raise _no_folder(path.parent, exc.strerror or str(exc)) from exc
 
@@ -76,7 +77,10 @@ def use_wal(where: Where) -> None:
         raise fault
     if mode != "wal":
         raise _unsafe(
-            where, f"SQLite keeps its journal mode at {mode}: it cannot use write-ahead logging there."
+            where,
+            Phrase(
+                "SQLite keeps its journal mode at {mode}: it cannot use write-ahead logging there.", mode=mode
+            ),
         )
 
 
@@ -96,7 +100,8 @@ def _refuse_network(where: Where) -> None:
     assert where.path is not None
     kind = _file_system(where.path)
     if kind.startswith(_NETWORK):
-        raise _unsafe(where, f"It is on a network file system ({kind}), which SQLite cannot share safely.")
+        said = Phrase("It is on a network file system ({kind}), which SQLite cannot share safely.", kind=kind)
+        raise _unsafe(where, said)
 
 
 def _file_system(path: Path) -> str:
