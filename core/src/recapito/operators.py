@@ -12,7 +12,7 @@ from recapito.errors import Misconfigured, NotFound
 from recapito.hookspecs import Change
 from recapito.limits import Limits
 from recapito.profile import Found, Profile, ProfileKey
-from recapito.proposal import Proposal, propose
+from recapito.proposal import Proposal, fitting_transport, propose
 from recapito.secret import Secrets
 from recapito.senders import checked_senders
 
@@ -160,7 +160,13 @@ class Operators:
         wrong: dict[str, str] = {}
         profile = _merged(key, before.profile if before else None, changes, wrong)
         self._refuse_if(key, wrong)
-        proposal = propose(profile, self._plugins, has_password=any(changes.secrets.values()))
+        has_password = any(changes.secrets.values())
+        if not profile.transport and profile.settings:
+            named = fitting_transport(
+                profile.settings, profile.sender, self._plugins, has_password=has_password
+            )
+            profile = profile.with_(transport=named or "")
+        proposal = propose(profile, self._plugins, has_password=has_password)
         profile = proposal.profile if proposal else profile
         info = self._plugins.info(profile.transport)
         moved = before is not None and before.profile.transport != profile.transport

@@ -1,5 +1,6 @@
 """What the catalogue fills in, so that an address whose domain is known needs nothing but a password."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from recapito.catalogue import Endpoint, Provider, Way
     from recapito.plugins import Plugins
 
-__all__ = ["Proposal", "propose"]
+__all__ = ["Proposal", "fitting_transport", "propose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,26 @@ class Proposal:
     provider: "Provider"
     endpoint: "Endpoint | None"
     filled: tuple[str, ...]
+
+
+def fitting_transport(
+    fields: Mapping[str, object], sender: str, plugins: "Plugins", *, has_password: bool
+) -> str | None:
+    """The transport that takes exactly such ``fields``: the provider's first way that does, else the only one.
+
+    As for ``profile set``, ``has_password`` prefers the way that takes one.
+    """
+    able = [
+        name for name, info in plugins.transports.items() if set(fields) <= set(info.settings.model_fields)
+    ]
+    provider = plugins.catalogue.for_domain(sender.rpartition("@")[2])
+    ways = [way for way in provider.ways if way.transport in able] if provider else []
+    if provider and ways:
+        asked = [
+            way for way in ways if has_password and provider.takes_passwords and way.credential == "password"
+        ]
+        return (asked or ways)[0].transport
+    return able[0] if len(able) == 1 else None
 
 
 def propose(profile: Profile, plugins: "Plugins", *, has_password: bool) -> Proposal | None:

@@ -210,6 +210,18 @@ def test_a_provider_without_settings_says_what_to_ask_for(operators: Operators) 
     assert plugins.catalogue.provider("mediasoft").ways == ()
 
 
+@pytest.mark.parametrize("sender", ["anna@ditta.example", "anna@libero.it"])
+def test_a_host_without_a_transport_is_for_the_only_one_that_takes_it(
+    operators: Operators, sender: str
+) -> None:
+    changes = Changes(
+        sender=sender, settings={"host": "relay.ditta.example"}, secrets=Secrets({"password": "x"})
+    )
+    saved = operators.save(ANNA, changes, by="anna")
+    assert saved.found.profile.transport == "smtp_basic"
+    assert saved.found.profile.settings["host"] == "relay.ditta.example"
+
+
 def test_an_unknown_domain_without_a_transport_is_explained(operators: Operators) -> None:
     with pytest.raises(Misconfigured) as caught:
         operators.save(ANNA, Changes(sender="a@ditta.example"), by="anna")

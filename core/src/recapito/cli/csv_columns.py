@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recapito.cli.words import language
@@ -10,7 +10,7 @@ from recapito.cli.words import language
 if TYPE_CHECKING:
     from recapito.plugins import Plugins
 
-__all__ = ["FIELDS", "columns_of", "fitting_transport", "heading", "security_of"]
+__all__ = ["FIELDS", "columns_of", "heading", "security_of"]
 
 #: The fields in the order of an export, with their headings (English, Italian) and other names they go by.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -76,26 +76,6 @@ def security_of(text: str, port: str) -> str:
     if folded == "tls":
         return "ssl" if port.strip() == "465" else "starttls"
     return _SECURITIES.get(folded, text)
-
-
-def fitting_transport(
-    fields: Mapping[str, object], sender: str, plugins: "Plugins", *, has_password: bool
-) -> str | None:
-    """The transport that takes exactly such ``fields``: the provider's first way that does, else the only one.
-
-    As for ``profile set``, ``has_password`` prefers the way that takes one.
-    """
-    able = [
-        name for name, info in plugins.transports.items() if set(fields) <= set(info.settings.model_fields)
-    ]
-    provider = plugins.catalogue.for_domain(sender.rpartition("@")[2])
-    ways = [way for way in provider.ways if way.transport in able] if provider else []
-    if provider and ways:
-        asked = [
-            way for way in ways if has_password and provider.takes_passwords and way.credential == "password"
-        ]
-        return (asked or ways)[0].transport
-    return able[0] if len(able) == 1 else None
 
 
 def _folded(title: str) -> str:

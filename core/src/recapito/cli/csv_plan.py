@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from recapito.cli.csv_columns import columns_of, fitting_transport, security_of
+from recapito.cli.csv_columns import columns_of, security_of
 from recapito.cli.csv_file import Row, Table
 from recapito.cli.words import _, language, ngettext
 from recapito.errors import Misconfigured, RecapitoError
 from recapito.operators import Changes, Operators
 from recapito.profile import Found, ProfileKey
+from recapito.proposal import fitting_transport
 from recapito.secret import Secrets
 from recapito.settings import secret_fields
 
