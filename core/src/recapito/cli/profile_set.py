@@ -86,13 +86,15 @@ def set_(
 
 def saved_lines(saved: "Saved") -> "Iterator[str]":
     """What was done, for a person."""
+    from recapito.catalogue import source_text
+
     profile = saved.found.profile
     if proposal := saved.proposal:
         source = proposal.endpoint
         yield _("{provider}: {settings}").format(
             provider=proposal.provider.title,
             settings=", ".join(f"{name}={profile.settings.get(name)}" for name in proposal.filled) or "-",
-        ) + (f" ({source.source}, {source.date})" if source else "")
+        ) + (f" ({source_text(source.source, language())}, {source.date})" if source else "")
     if saved.created:
         yield _("{profile} was made: {sender} through {transport}.").format(
             profile=profile.key, sender=profile.sender, transport=profile.transport

@@ -103,6 +103,8 @@ def _endpoint(endpoint: "Endpoint") -> dict[str, Any]:
 
 
 def _lines(provider: "Provider", plugins: "Plugins") -> "Iterator[str]":
+    from recapito.catalogue import source_text
+
     yield f"{provider.title} ({provider.id}, {provider.kind})"
     yield _("Domains: {domains}").format(domains=", ".join(provider.domains) or "-")
     if not provider.ways:
@@ -115,7 +117,8 @@ def _lines(provider: "Provider", plugins: "Plugins") -> "Iterator[str]":
         )
         yield f"{place}. {way.transport}{absent}"
         for each in way.endpoints:
-            yield f"   {each.host}:{each.port} {each.security}  ({each.source}, {each.date})"
+            source = source_text(each.source, language())
+            yield f"   {each.host}:{each.port} {each.security}  ({source}, {each.date})"
     for text in _hints(provider):
         yield f"* {text}"
     if not provider.takes_passwords:
