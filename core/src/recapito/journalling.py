@@ -57,10 +57,7 @@ class Record:
                 deadline=started + timedelta(seconds=deadline - loop.time()),
             )
         )
-        if intent.done():  # committed on this very thread: there is nothing to wait for
-            intent.result()
-        else:
-            await _committed(intent, loop)
+        await _committed(intent, loop)
 
     def settle(self, receipt: "Receipt") -> None:
         """Hand over the outcome; not waited for. Nothing is raised: somebody may have accepted the message."""

@@ -40,9 +40,6 @@ _QUIET = 1.0
 _KEPT = 10_000
 #: Seconds between two tries to write outcomes that a database did not take.
 _RETRY = 1.0
-#: Seconds that a commit may take on the caller's own thread, which may be an event loop: on a disk that is slower,
-#: every commit is the writing thread's. A hand-over to that thread and back costs as much as the commit itself.
-_SWIFT = 0.001
 #: Rows deleted in one transaction.
 _PRUNED = 500
 
@@ -79,8 +76,6 @@ class Journal:
         self._retry_at = 0.0
         # Outcomes that the thread has taken, and that the database has not taken yet.
         self._writing = 0
-        # What a commit took of late, in seconds, slow ones weighing at once; the first ones are the thread's.
-        self._commit = 1.0
 
     def intend(self, entry: JournalEntry) -> "Future[None]":
         """Write down what is about to be sent; the future is done once that cannot be lost.
@@ -91,43 +86,9 @@ class Journal:
         future: Future[None] = Future()
         values = intent_values(entry, self._writer.process)
         self._rows[entry.id] = values[0]
-        if self._commit < _SWIFT and self._queue.empty() and self._written_here(values):
-            future.set_result(None)
-            return future
         self._queue.put((values, future))
         self._awake()
         return future
-
-    def _written_here(self, values: tuple[Any, ...]) -> bool:
-        """Commit on this thread where that is quick and nobody else writes: then there is nothing to group."""
-        began = monotonic()
-        outcomes = self._taken(GROUP)
-        written = False
-        try:
-            written = self._writer.write_at_once(values, outcomes)
-        except Misconfigured:
-            pass  # the thread tries again, and says what is wrong
-        finally:
-            if not written:
-                self._outcomes.extendleft(reversed(outcomes))
-        if written:
-            self._timed(monotonic() - began)
-        return written
-
-    def _taken(self, most: int) -> list[_Outcome]:
-        """Outcomes to write, oldest first; several threads may take some at once."""
-        taken: list[_Outcome] = []
-        while len(taken) < most:
-            try:
-                taken.append(self._outcomes.popleft())
-            except IndexError:
-                break
-        return taken
-
-    def _timed(self, seconds: float) -> None:
-        self._commit = (
-            max(seconds, 0.9 * self._commit) if seconds > _SWIFT else 0.7 * self._commit + 0.3 * seconds
-        )
 
     def settle(self, entry_id: str, receipt: Receipt) -> None:
         """Write down what became of it, with the next group or within 100 ms. Nobody waits for it.
@@ -259,12 +220,9 @@ class Journal:
                 return intents, waiting, False
 
     def _write(self, intents: list[_Intent], waiting: "list[Future[None]]") -> None:
-        outcomes = self._taken(_KEPT)
+        outcomes = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
         self._writing = len(outcomes)
-        began = monotonic()
         fault = self._tried([values for values, _ in intents], outcomes) if intents or outcomes else None
-        if fault is None and (intents or outcomes):
-            self._timed(monotonic() - began)
         if fault is not None:
             self._retry_at = monotonic() + _RETRY
             if outcomes:

@@ -1,6 +1,5 @@
 """The journal's hand: writes groups of intents and outcomes, each group in one transaction."""
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,6 @@ class GroupWriter:
         )
         self._update = f"update {table} set ended={mark}, outcome={mark}, result={mark} where id={mark}"  # noqa: S608
         self._is_sqlite = database.where.is_sqlite
-        self._patient = f"pragma busy_timeout={int(database.where.patience * 1000)}"
         self.process = this_process()
 
     def write(self, intents: Sequence[tuple[Any, ...]], outcomes: Sequence[tuple[Any, ...]]) -> None:
@@ -47,37 +45,6 @@ class GroupWriter:
             if outcomes:
                 cursor.executemany(self._update, outcomes)
             connection.commit()
-
-    def write_at_once(self, intent: tuple[Any, ...], outcomes: Sequence[tuple[Any, ...]]) -> bool:
-        """Commit on this thread, where nobody else is writing (SQLite); False: nothing was written, ask the thread.
-
-        Never waits for a lock: not for this process's threads, not for other processes.
-        """
-        if not self._is_sqlite:
-            return False
-        connection = self._connection.try_enter()
-        if connection is None:
-            return False
-        written = False
-        error: BaseException | None = None
-        try:
-            try:
-                connection.execute("pragma busy_timeout=0")
-                connection.execute("begin immediate")
-                _each(connection, self._insert, (intent,))
-                _each(connection, self._update, outcomes)
-                connection.execute("commit")
-                written = True
-            except sqlite3.Error:
-                connection.rollback()
-            connection.execute(self._patient)
-        except BaseException as exc:
-            error = exc
-            raise
-        finally:
-            # With an error the connection is dropped: whatever it had begun is then undone.
-            self._connection.__exit__(type(error) if error else None, error, None)
-        return written
 
     def close(self) -> None:
         """Close the connection."""

@@ -37,18 +37,6 @@ class Dedicated:
             self._lock.release()
             raise
 
-    def try_enter(self) -> driver.Connection | None:
-        """As ``with``, but only where that costs no wait: the connection is open, and in nobody's hands.
-
-        Leave it with :meth:`__exit__`, as the statement would.
-        """
-        if self._connection is None or not self._lock.acquire(blocking=False):
-            return None
-        if self._connection is None:
-            self._lock.release()
-            return None
-        return self._connection
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
