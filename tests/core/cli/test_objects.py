@@ -27,6 +27,10 @@ def printed(anna: Run, server: SmtpServer, tmp_path: Path) -> dict[str, list[Any
     Path("good.csv").write_text(csv, encoding="utf-8")
     Path("bad.csv").write_text(csv + "dario;no address;x\n", encoding="utf-8")
     server.refuse("rcpt", "550 5.1.1 No such user", address="b@x.it")
+
+    def first(*arguments: str) -> Any:
+        return anna(*arguments, "--json").lines[0]
+
     return {
         "send": [anna("send", "anna", "--to", "b@x.it", "--text", "x", "--json", code=6).json],
         "check": [anna("check", "anna", "--json").json],
@@ -34,6 +38,18 @@ def printed(anna: Run, server: SmtpServer, tmp_path: Path) -> dict[str, list[Any
         "profile import": [
             anna("profile", "import", name, "--json", code=None).json for name in ("good.csv", "bad.csv")
         ],
+        "profile set": [first("profile", "set", "anna", "--name", "Anna")],
+        "profile list": [first("profile", "list")],
+        "profile pause": [first("profile", "pause", "anna"), first("profile", "resume", "anna")],
+        "audit": [first("audit")],
+        "providers list": [first("providers", "list")],
+        "providers show": [first("providers", "show", "tim"), first("providers", "detect", "a@gmail.com")],
+        "plugins list": [first("plugins", "list")],
+        "explain": [first("explain", "UNCERTAIN")],
+        "keys new": [first("keys", "new")],
+        "keys rotate": [first("keys", "rotate")],
+        "db upgrade": [first("db", "upgrade")],
+        "config show": [first("config", "show")],
         "demo": [anna("demo", "--folder", str(tmp_path / "demo"), "--json").json],
     }
 

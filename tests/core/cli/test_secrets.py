@@ -106,3 +106,13 @@ def test_nothing_of_the_store_or_the_keys_is_readable_by_others(recapito: Run, h
         if path.is_file():
             assert not path.stat().st_mode & 0o077, path
             assert not _seen(path.read_bytes().decode("latin-1")), path
+
+
+@pytest.mark.parametrize("password", ["p", "mail", "port"])
+def test_a_password_that_is_a_common_word_spoils_no_sentence_and_is_not_given_away(
+    recapito: Run, password: str
+) -> None:
+    asked = ["otto", "--sender", "a@outlook.com", "--transport", "smtp_basic", "--password-stdin"]
+    said = recapito("profile", "set", *asked, stdin=password, code=3)
+    assert "**" not in said.err
+    assert "does not take mail through smtp_basic" in said.err

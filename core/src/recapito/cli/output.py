@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Output", "OutputLost", "table", "visible", "wants_colour"]
 
 # A mark never stands alone: a word follows it. The second column is for encodings that lack the first.
+#: Characters from which on a secret is no common word.
+_TELLING = 6
+
 _MARKS = {"good": ("✓", "+", "green"), "bad": ("✗", "x", "red"), "skip": ("→", ">", "yellow")}
 
 _PLAIN = {"→": "->", "·": "|", "«": '"', "»": '"', "“": '"', "”": '"', "’": "'", "–": "-"}  # noqa: RUF001
@@ -135,12 +138,17 @@ class Output:
         return click.style(text, fg=colour) if wants_colour(self.color, stream) else text
 
     def redacted(self, text: str) -> str:
-        """``text`` without the secrets that were typed in this run."""
-        if not self._secrets:
+        """``text`` without the secrets that were typed in this run.
+
+        A net behind the others: servers' words and logs are masked where they come in. It leaves out what is so
+        short that it may be a word of ours: asterisks in the middle of a sentence would give it away.
+        """
+        secrets = [secret for secret in self._secrets if len(secret.reveal()) >= _TELLING]
+        if not secrets:
             return text
         from recapito.redaction import redact
 
-        return redact(text, self._secrets)
+        return redact(text, secrets)
 
     def _write(self, text: str, stream: TextIO, *, newline: bool = True) -> None:
         encoding = stream.encoding or "utf-8"
