@@ -86,7 +86,7 @@ def set_(
 
 def saved_lines(saved: "Saved") -> "Iterator[str]":
     """What was done, for a person."""
-    from recapito.catalogue import source_text
+    from recapito.catalogue import hint, source_text
 
     profile = saved.found.profile
     if proposal := saved.proposal:
@@ -95,6 +95,9 @@ def saved_lines(saved: "Saved") -> "Iterator[str]":
             provider=proposal.provider.title,
             settings=", ".join(f"{name}={profile.settings.get(name)}" for name in proposal.filled) or "-",
         ) + (f" ({source_text(source.source, language())}, {source.date})" if source else "")
+        way = proposal.provider.way(profile.transport)
+        if way is not None and way.note:
+            yield f"* {hint(way.note, language())}"
     if saved.created:
         yield _("{profile} was made: {sender} through {transport}.").format(
             profile=profile.key, sender=profile.sender, transport=profile.transport
