@@ -230,7 +230,8 @@ class Channel(asyncio.Protocol):
             _give(self._expecting.popleft(), self._again())
         if self._room is not None:
             _give(self._room, self._again())
-        if self._transport is not None:
+        # A transport that has ended cannot be aborted: asyncio's fails where it was closed with bytes to send.
+        if self._transport is not None and not self._closed.is_set():
             self._transport.abort()
 
     async def close(self, limit: float) -> None:

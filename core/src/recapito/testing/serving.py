@@ -142,7 +142,10 @@ class LoopThread:
     async def _end(self) -> None:
         """Cancel what runs, and end what is open; transports close their sockets a turn of the loop later."""
         for transport in self._transports:
-            transport.abort()
+            # One that has ended cannot be aborted: asyncio's fails where it was closed with bytes to send.
+            line = transport.get_extra_info("socket")
+            if line is not None and line.fileno() != -1:
+                transport.abort()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
