@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 __all__ = ["THREAD_PREFIX", "LoopThread"]
@@ -143,8 +144,7 @@ class LoopThread:
         """Cancel what runs, and end what is open; transports close their sockets a turn of the loop later."""
         for transport in self._transports:
             # One that has ended cannot be aborted: asyncio's fails where it was closed with bytes to send.
-            line = transport.get_extra_info("socket")
-            if line is not None and line.fileno() != -1:
+            with suppress(AttributeError):
                 transport.abort()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
