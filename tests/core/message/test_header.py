@@ -157,8 +157,7 @@ def test_ten_thousand_recipients_are_one_message(send: Any) -> None:
     arrived = send(Message(to=everyone[:3000], cc=everyone[3000:5000], bcc=everyone[5000:] + everyone[:10]))
     assert len(arrived.envelope.recipients) == 10_000
     assert longest_line(arrived) <= 78
-    # " <c": a Message-ID may begin with a c too.
-    assert arrived.octets.count(b" <c") + arrived.octets.count(b"\t<c") == 5000
+    assert arrived.octets.count(b"@azienda") == 5000
 
 
 def test_domains_beyond_ascii_leave_as_a_labels(send: Any) -> None:
