@@ -25,7 +25,10 @@ FLOORS = (
     ("what is installed, open and told", "loading register plugins pool permits workers attention"),
     ("threads and forks", "caller_thread hook_thread following forking private_loop"),
     ("what a send needs", "history journalling sources context route resolver engine vetting outlet courier"),
-    ("mailer and operators", "senders proposal operators health aftermath sending checking mailer blocking"),
+    (
+        "mailer and operators",
+        "senders proposal operators clients switching signing health aftermath sending checking mailer blocking",
+    ),
     ("outbox", "outbox"),
     ("kit", "testing"),
     ("faces", "cli web demo integrations __main__"),

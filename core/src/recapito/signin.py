@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
 from recapito.problem import Problem, require_zone
 from recapito.reply import ServerReply
 from recapito.secret import Secret, Secrets
+from recapito.texts import Phrase
 
 if TYPE_CHECKING:
     import logging
@@ -45,11 +46,28 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """A kind of OAuth registration (``google``, ``microsoft``) that companies bring and transports share."""
+    """A kind of OAuth registration (``google``, ``microsoft``) that companies bring and transports share.
+
+    ``loopback`` is the redirect URI by which a program on this machine gets the answer, ``{port}`` being any
+    free port (RFC 8252 §7.3); empty: the vendor allows none. ``package`` is the import package whose gettext
+    catalogue has the texts of the settings; empty: that of the settings model.
+    """
 
     name: str
     title: str
     settings: "type[BaseModel]"
+    loopback: str = "http://127.0.0.1:{port}/"
+    package: str = ""
+
+    @property
+    def texts(self) -> str:
+        """The import package whose catalogue has this registration's texts."""
+        return self.package or self.settings.__module__.partition(".")[0]
+
+    @property
+    def shown(self) -> Phrase:
+        """The title, in every language."""
+        return Phrase(self.title, package=self.texts)
 
 
 @dataclass(frozen=True, slots=True)

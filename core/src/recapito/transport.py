@@ -113,9 +113,11 @@ class TransportInfo:
     uses, empty where it signs in without a grant (a password). ``adapt`` is for a transport whose facts differ
     by profile (an API or SMTP under one name): it returns this info, changed, and is given the settings of the
     profile's client too (empty while there is none; ``sign_in`` must not depend on it). These callables are
-    pure and quick, run in any thread and raise nothing, even for settings that do not validate. ``package``
-    is the import package whose gettext catalogue has the texts of settings and skipped steps; empty: that
-    of the settings model.
+    pure and quick, run in any thread and raise nothing, even for settings that do not validate. ``account``
+    names the address that signs in: what a person's consent is compared with. ``modes`` are settings under a
+    name, for a person who moves a profile as one act (``profile switch anna --to graph``). ``package`` is the
+    import package whose gettext catalogue has the texts of settings and skipped steps; empty: that of the
+    settings model.
     """
 
     name: str
@@ -130,6 +132,8 @@ class TransportInfo:
     host: Callable[[Profile], str] = lambda profile: str(profile.settings.get("host") or "")
     sign_ins: Mapping[str, Callable[[Profile], "SignIn"]] = field(default_factory=dict)
     sign_in: Callable[[Profile], str] = lambda _profile: ""
+    account: Callable[[Profile], str] = lambda profile: str(profile.settings.get("account") or profile.sender)
+    modes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     adapt: Callable[["TransportInfo", Profile, Mapping[str, Any]], "TransportInfo"] | None = None
     package: str = ""
 
