@@ -101,7 +101,10 @@ class ProfileContext:
     async def token(self, resource: str, *, refused: Token | None = None) -> Token:  # noqa: ARG002
         """Raises Held (SIGN-IN-MISSING): this version keeps no grants, so there is nobody to ask for a token."""
         profile = self._found.profile
-        raise Held(problem("SIGN-IN-MISSING", profile=str(profile.key), transport=profile.transport))
+        key = profile.key
+        raise Held(
+            problem("SIGN-IN-MISSING", profile=str(key), transport=profile.transport, operator=key.operator)
+        )
 
     def tls(self, extra_ca: str | None = None) -> ssl.SSLContext:
         """A verifying context that trusts ``extra_ca`` (PEM) too; kept for the next session."""

@@ -169,6 +169,34 @@ ROWS: list[tuple[str, list[ServerReply], Outcome, Who]] = [
         H,
         O,
     ),
+    (
+        "OAUTH-SESSION",
+        [
+            oauth("reauth related error (invalid_rapt)", "invalid_grant", "oauth2.googleapis.com"),
+            oauth("", "invalid_rapt", "oauth2.googleapis.com"),
+        ],
+        H,
+        O,
+    ),
+    (
+        "OAUTH-CLOCK",
+        [
+            oauth(
+                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.",
+                "invalid_grant",
+                "oauth2.googleapis.com",
+            ),
+            oauth("AADSTS700024: Client assertion is not within its valid time range.", "invalid_client"),
+        ],
+        H,
+        A,
+    ),
+    (
+        "M365-ACCESS-DENIED",
+        [http(403, "Access is denied. Check credentials and try again.", "ErrorAccessDenied")],
+        H,
+        A,
+    ),
     ("OAUTH-PWD-CHANGED", [oauth("AADSTS50173: The provided grant has expired", "invalid_grant")], H, O),
     (
         "OAUTH-MFA",
