@@ -18,10 +18,11 @@ __all__ = ["Proposal", "fitting_transport", "propose"]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A profile completed from the catalogue: from which provider and endpoint (with source and date)."""
+    """A profile completed from the catalogue: from which provider, way and endpoint (with source and date)."""
 
     profile: Profile
     provider: "Provider"
+    way: "Way"
     endpoint: "Endpoint | None"
     filled: tuple[str, ...]
 
@@ -71,7 +72,7 @@ def propose(profile: Profile, plugins: "Plugins", *, has_password: bool) -> Prop
         if name in model.model_fields and name not in profile.settings
     }
     completed = profile.with_(transport=way.transport, settings={**profile.settings, **filled})
-    return Proposal(completed, provider, endpoint, tuple(sorted(filled)))
+    return Proposal(completed, provider, way, endpoint, tuple(sorted(filled)))
 
 
 def _way(profile: Profile, provider: "Provider", has_password: bool, plugins: "Plugins") -> "Way":
@@ -79,7 +80,10 @@ def _way(profile: Profile, provider: "Provider", has_password: bool, plugins: "P
         raise Misconfigured(problem("PROVIDER-ASK", provider=provider.title))
     if profile.transport:
         plugins.info(profile.transport)
-        way = provider.way(profile.transport)
+        # A transport may be reached by two ways: by a token, and by a password that needs another setting.
+        ways = [way for way in provider.ways if way.transport == profile.transport]
+        taking = [way for way in ways if has_password and way.credential == "password"]
+        way = next(iter(taking or ways), None)
         if way is None or (way.credential == "password" and not provider.takes_passwords):
             raise _other_way(provider, profile.transport)
         return way
@@ -103,7 +107,7 @@ def _endpoint(way: "Way", profile: Profile) -> "Endpoint | None":
 def _other_way(provider: "Provider", transport: str | None = None) -> Misconfigured:
     """What works instead of ``transport``, or of a password where none is named."""
     works = [way.transport for way in provider.ways if way.credential == "token" or provider.takes_passwords]
-    ways = " / ".join(works) or None
+    ways = " / ".join(dict.fromkeys(works)) or None
     return Misconfigured(
         problem("PROVIDER-OTHER-WAY", provider=provider.title, transport=transport, ways=ways)
     )

@@ -154,8 +154,10 @@ def test_the_server_decides_for_a_mailbox_of_an_own_domain() -> None:
 
 def test_gmail_signs_in_with_google_first_and_takes_an_app_password_second() -> None:
     ways = builtin().provider("gmail").ways
-    assert [way.transport for way in ways] == ["gmail_oauth", "smtp_basic"]
+    assert [way.transport for way in ways] == ["gmail_oauth", "smtp_basic", "gmail_oauth"]
     assert (ways[0].credential, ways[1].note) == ("token", "app-password")
+    # The same transport, told that what was typed is an app password.
+    assert (ways[2].credential, dict(ways[2].settings)) == ("password", {"sign_in": "app-password"})
 
 
 def test_no_domain_and_no_server_belongs_to_two_entries() -> None:

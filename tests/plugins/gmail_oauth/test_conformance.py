@@ -5,6 +5,7 @@ from dataclasses import replace
 from recapito.profile import Found, Profile
 from recapito.secret import Secret, Secrets
 from recapito.testing import SmtpBench, SmtpServer, TransportConformance
+from recapito_gmail_oauth.google import Google
 from recapito_gmail_oauth.plugin import INFO
 from recapito_gmail_oauth.transport import Gmail
 
@@ -12,7 +13,9 @@ USERS = {"anna@gmail.com": "abcd efgh ijkl mnop", "bruno@gmail.com": "qrst uvwx 
 
 
 def profile(server: SmtpServer, user: str, password: Secret) -> Found:
-    mine = Profile.of(user.partition("@")[0], sender=user, transport="gmail_oauth")
+    mine = Profile.of(
+        user.partition("@")[0], sender=user, transport="gmail_oauth", settings={"sign_in": "app-password"}
+    )
     return Found(mine, Secrets({"password": password}), "1")
 
 
@@ -23,7 +26,10 @@ class GmailBench(SmtpBench):
 
     def __init__(self, info, profile, server, secrets):
         super().__init__(
-            replace(info, factory=lambda: Gmail("localhost", server.port)), profile, server, secrets
+            replace(info, factory=lambda: Gmail(Google(smtp_host="localhost", smtp_port=server.port))),
+            profile,
+            server,
+            secrets,
         )
         # People paste the password with the spaces that Google shows; the server knows it without.
         server.users = {user: password.replace(" ", "") for user, password in secrets.items()}

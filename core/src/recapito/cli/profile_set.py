@@ -95,9 +95,8 @@ def saved_lines(saved: "Saved") -> "Iterator[str]":
             provider=proposal.provider.title,
             settings=", ".join(f"{name}={profile.settings.get(name)}" for name in proposal.filled) or "-",
         ) + (f" ({source_text(source.source, language())}, {source.date})" if source else "")
-        way = proposal.provider.way(profile.transport)
-        if way is not None and way.note:
-            yield f"* {hint(way.note, language())}"
+        if note := proposal.way.note:
+            yield f"* {hint(note, language())}"
     if saved.created:
         yield _("{profile} was made: {sender} through {transport}.").format(
             profile=profile.key, sender=profile.sender, transport=profile.transport

@@ -30,7 +30,7 @@ def list_(run: Run) -> None:
             "title": each.title,
             "kind": each.kind,
             "domains": list(each.domains),
-            "transports": [way.transport for way in each.ways],
+            "transports": list(dict.fromkeys(way.transport for way in each.ways)),
         }
         for each in run.plugins.catalogue.providers
     ]

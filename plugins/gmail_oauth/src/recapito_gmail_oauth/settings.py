@@ -1,32 +1,76 @@
-"""What gmail_oauth asks for, and what a company's registration at Google needs."""
+"""What gmail_oauth asks for about a mailbox, and which sign-in that means."""
 
 import re
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from recapito.texts import N_, Phrase
+from recapito.texts import N_
 
-__all__ = ["AVAILABLE", "GmailSettings", "GoogleClientSettings", "SignInChoice"]
+__all__ = [
+    "CLIENTS",
+    "MODES",
+    "GmailSettings",
+    "SendBy",
+    "SignInChoice",
+    "client_of",
+    "grant_of",
+    "mailbox_of",
+    "sends_by",
+]
 
 
-SignInChoice: TypeAlias = Literal["app-password", "code", "service-account"]
+SignInChoice: TypeAlias = Literal["code", "app-password", "service-account"]
+SendBy: TypeAlias = Literal["api", "smtp"]
 
-#: What this version can sign in with; the others are refused, not pretended.
-AVAILABLE: tuple[SignInChoice, ...] = ("app-password",)
+#: The registration that each sign-in uses.
+CLIENTS: Mapping[str, str] = {"code": "google", "service-account": "google-service-account"}
+
+#: What a profile can be moved to as one act, and what that sets.
+MODES: Mapping[str, Mapping[str, Any]] = {
+    "gmail-api": {"sign_in": "code", "send_by": "api"},
+    "gmail-smtp": {"sign_in": "code", "send_by": "smtp"},
+    "gmail-app-password": {"sign_in": "app-password", "send_by": "smtp"},
+    "gmail-service-account": {"sign_in": "service-account", "send_by": "api"},
+    "gmail-service-account-smtp": {"sign_in": "service-account", "send_by": "smtp"},
+}
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNUSED = N_("is used only with sign_in = app-password: choose that, or leave the password out")
 
 
 class GmailSettings(BaseModel):
-    """How one mailbox at Gmail signs in."""
+    """How one mailbox at Gmail signs in, and which way its mail leaves."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     sign_in: SignInChoice = Field(
-        "app-password",
+        "code",
         title=N_("Sign-in"),
-        description=N_("app-password: a password for apps, from the security page of the Google account."),
+        description=N_(
+            "code: sign in with Google in a browser. app-password: a password for apps. "
+            "service-account: the company's service account, for mailboxes of its own Workspace."
+        ),
+    )
+    send_by: SendBy | None = Field(
+        None,
+        title=N_("Way out"),
+        description=N_(
+            "api: the Gmail API, which needs the least permission. smtp: Gmail's SMTP server, which needs "
+            "full access to the mailbox. Left out: api, or smtp with an app password."
+        ),
     )
     account: str | None = Field(
         None,
@@ -37,22 +81,18 @@ class GmailSettings(BaseModel):
     password: SecretStr | None = Field(
         None,
         title=N_("App password"),
-        description=N_("The sixteen letters that Google shows; spaces do not matter."),
+        description=N_(
+            "The sixteen letters that Google shows; spaces do not matter. Turn on 2-step verification first, "
+            "then make one at myaccount.google.com/security."
+        ),
         max_length=256,
     )
 
-    @field_validator("sign_in")
+    @field_validator("send_by")
     @classmethod
-    def _is_available(cls, value: SignInChoice) -> SignInChoice:
-        if value not in AVAILABLE:
-            raise ValueError(
-                Phrase(
-                    "{value} is not available in this version (SIGN-IN-NOT-AVAILABLE): choose {available}",
-                    package="recapito_gmail_oauth",
-                    value=value,
-                    available=AVAILABLE[0],
-                )
-            )
+    def _fits_sign_in(cls, value: SendBy | None, info: ValidationInfo) -> SendBy | None:
+        if value == "api" and info.data.get("sign_in") == "app-password":
+            raise ValueError(N_("must be smtp: an app password does not open the Gmail API"))
         return value
 
     @field_validator("account")
@@ -72,13 +112,35 @@ class GmailSettings(BaseModel):
         # Google shows four groups of four letters; people copy the spaces, some of them no-break ones.
         return SecretStr("".join(value.get_secret_value().split()))
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _password_is_used(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse a password that nobody would use, unless another sign-in was chosen in so many words."""
+        made = handler(data)
+        if made.password is not None and "sign_in" not in made.model_fields_set:
+            wrong = InitErrorDetails(
+                type=PydanticCustomError("unused", _UNUSED), loc=("password",), input=None
+            )
+            raise ValidationError.from_exception_data(cls.__name__, [wrong])
+        return made
 
-class GoogleClientSettings(BaseModel):
-    """A company's own OAuth client at Google."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+def grant_of(settings: Mapping[str, Any]) -> str:
+    """The name of the sign-in that ``settings`` choose; empty for an app password, which leaves no grant."""
+    chosen = str(settings.get("sign_in") or "code")
+    return "" if chosen == "app-password" else chosen
 
-    client_id: str = Field(title=N_("Client ID"), description=N_("Ends in .apps.googleusercontent.com."))
-    client_secret: SecretStr = Field(
-        title=N_("Client secret"), description=N_("As the Google Cloud console shows it.")
-    )
+
+def client_of(settings: Mapping[str, Any]) -> str:
+    """The name of the registration that ``settings`` sign in through; empty for an app password."""
+    return CLIENTS.get(grant_of(settings), "")
+
+
+def sends_by(settings: Mapping[str, Any]) -> SendBy:
+    """Which way mail leaves."""
+    return "api" if grant_of(settings) and settings.get("send_by") != "smtp" else "smtp"
+
+
+def mailbox_of(settings: Mapping[str, Any], sender: str) -> str:
+    """The address that signs in."""
+    return str(settings.get("account") or sender)

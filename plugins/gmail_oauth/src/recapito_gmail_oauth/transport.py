@@ -1,69 +1,59 @@
-"""Sends through Gmail's SMTP server with an app password, by core's toolkit."""
+"""Sends through Gmail, by its API or its SMTP server, as each profile chose."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 
-from recapito.catalogue import problem
-from recapito.errors import Held, RecapitoError
+from recapito.errors import RecapitoError
 from recapito.profile import Profile
-from recapito.settings import misfit, validate
-from recapito.smtp import Password, Patience, SmtpSession, SmtpSettings, check_steps, open_session
-from recapito.texts import Phrase
-from recapito.transport import CheckStep, Context
-from recapito_gmail_oauth.settings import AVAILABLE, GmailSettings
-
-if TYPE_CHECKING:
-    from recapito.secret import Secrets
+from recapito.smtp import Patience, check_steps, open_session
+from recapito.transport import CheckStep, Context, Session
+from recapito_gmail_oauth import smtp
+from recapito_gmail_oauth.google import Google
+from recapito_gmail_oauth.settings import sends_by
 
 __all__ = ["Gmail"]
 
-# Recipients of one transaction (support.google.com/a/answer/166852).
-_RECIPIENTS = 100
-
 
 class Gmail:
-    """A :class:`~recapito.transport.Transport`; ``host`` and ``port`` are Gmail's, but for tests."""
+    """A :class:`~recapito.transport.Transport`. ``google`` says where Google is for profiles without a client."""
 
-    def __init__(self, host: str, port: int = 465, patience: Patience | None = None) -> None:
-        self._server = SmtpSettings(
-            host, port, "ssl", recipients=_RECIPIENTS, notices=False, patience=patience or Patience()
-        )
+    def __init__(self, google: Google | None = None, patience: Patience | None = None) -> None:
+        self._google = google or Google()
+        self._patience = patience
 
-    async def open(self, profile: Profile, context: Context) -> SmtpSession:
-        """See :class:`~recapito.transport.Transport`; Held (SIGN-IN-NOT-AVAILABLE) for what is not built."""
-        return await open_session(self._server, _password(profile, context.secrets), profile, context)
+    async def open(self, profile: Profile, context: Context) -> Session:
+        """See :class:`~recapito.transport.Transport`."""
+        google = self._place(context)
+        if sends_by(profile.settings) == "api":
+            from recapito_gmail_oauth import api
+
+            return await api.open_session(google, profile, context)
+        signs_in = smtp.authenticate(profile, context)
+        return await open_session(smtp.server(google, self._patience), signs_in, profile, context)
 
     async def check(
         self, profile: Profile, context: Context, send_to: str | None = None
     ) -> AsyncGenerator[CheckStep, None]:
         """See :class:`~recapito.transport.Transport`."""
         try:
-            password = _password(profile, context.secrets)
+            trying = self._steps(profile, context, send_to)
         except RecapitoError as exc:
             yield CheckStep("sign-in", problem=exc.problem)
             return
-        async with aclosing(check_steps(self._server, password, profile, context, send_to)) as steps:
+        async with aclosing(trying) as steps:
             async for step in steps:
                 yield step
 
+    def _steps(
+        self, profile: Profile, context: Context, send_to: str | None
+    ) -> AsyncGenerator[CheckStep, None]:
+        google = self._place(context)
+        if sends_by(profile.settings) == "api":
+            from recapito_gmail_oauth import api
 
-def _password(profile: Profile, secrets: "Secrets") -> Password:
-    wanted = str(profile.settings.get("sign_in") or AVAILABLE[0])
-    if wanted not in AVAILABLE:
-        raise Held(
-            problem(
-                "SIGN-IN-NOT-AVAILABLE",
-                step="sign-in",
-                transport=profile.transport,
-                wanted=wanted,
-                available=", ".join(AVAILABLE),
-            )
-        )
-    validated, wrong = validate(GmailSettings, profile.settings, secrets)
-    if validated is not None and "password" not in validated.secrets:
-        wrong = {"password": Phrase("is missing", package="recapito_gmail_oauth")}
-    if validated is None or wrong:
-        raise misfit(profile.key, wrong)
-    account = str(validated.settings.get("account") or profile.sender)
-    return Password(account, validated.secrets["password"])
+            return api.check_steps(google, profile, context, send_to)
+        signs_in = smtp.authenticate(profile, context)
+        return check_steps(smtp.server(google, self._patience), signs_in, profile, context, send_to)
+
+    def _place(self, context: Context) -> Google:
+        return Google.of(context.client) if context.client else self._google
