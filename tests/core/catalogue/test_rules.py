@@ -458,6 +458,13 @@ MORE: list[tuple[str, ServerReply, Outcome, Who]] = [
         for code in ("5.1.8", "5.7.501", "5.7.502", "5.7.503", "5.7.512", "5.7.705", "5.7.708", "5.7.750")
     ),
     ("M365-MAILBOX-FULL", smtp("554 5.2.2 mailbox full", OFFICE), H, O),
+    ("M365-MAILBOX-FULL", http(403, "The mailbox is full.", "ErrorQuotaExceeded", "localhost"), H, O),
+    ("M365-NO-MAILBOX", http(404, "REST API is not yet supported", "MailboxNotEnabledForRESTAPI"), H, A),
+    ("M365-ACCESS-DENIED", http(403, "Access Denied", "accessDenied"), H, A),
+    ("M365-ACCESS-DENIED", http(403, "Access is denied.", "ErrorAccessDenied", "localhost"), H, A),
+    ("SLOW-DOWN", http(429, "MailboxConcurrency", "ApplicationThrottled", "localhost"), R, N),
+    ("RCPT-SYNTAX", http(400, "At least one recipient isn't valid", "ErrorInvalidRecipients"), M, O),
+    ("MSG-TOO-BIG", http(400, "The message exceeds the size", "ErrorMessageSizeExceeded"), M, O),
     ("LIMIT-DAILY", http(403, "", "dailyLimitExceeded", "gmail.googleapis.com"), R, N),
     ("SLOW-DOWN", http(403, "", "userRateLimitExceeded", "gmail.googleapis.com"), R, N),
     ("OAUTH-POLICY", http(403, "", "domainPolicy", "gmail.googleapis.com"), H, A),
@@ -467,7 +474,12 @@ MORE: list[tuple[str, ServerReply, Outcome, Who]] = [
         R,
         N,
     ),
-    ("GOOGLE-API-OFF", http(403, "Gmail API is disabled", "accessNotConfigured", "gmail.googleapis.com"), H, A),
+    (
+        "GOOGLE-API-OFF",
+        http(403, "Gmail API is disabled", "accessNotConfigured", "gmail.googleapis.com"),
+        H,
+        A,
+    ),
     (
         "GOOGLE-API-OFF",
         http(403, "Gmail API has not been used in project 12 before or it is disabled", "forbidden"),
@@ -480,6 +492,13 @@ MORE: list[tuple[str, ServerReply, Outcome, Who]] = [
     ("OAUTH-APP-SECRET", oauth("Invalid JWT Signature.", "invalid_grant", "oauth2.googleapis.com"), H, A),
     ("OAUTH-APP-WRONG", oauth("AADSTS700016: Application was not found", "unauthorized_client"), H, A),
     ("OAUTH-APP-SECRET", oauth("AADSTS7000215: Invalid client secret provided", "invalid_client"), H, A),
+    (
+        "OAUTH-ACCOUNT",
+        oauth("AADSTS50020: User account from 'live.com' does not exist", "invalid_grant"),
+        H,
+        A,
+    ),
+    ("OAUTH-POLICY", oauth("AADSTS70000: declined", "authorization_declined"), H, A),
     ("OAUTH-ACCOUNT", oauth("AADSTS50057: The user account is disabled.", "invalid_grant"), H, A),
     (
         "OAUTH-TEMPORARY",

@@ -1,53 +1,47 @@
-"""Says that signing in with Microsoft is not there yet, wherever somebody tries."""
+"""Sends through Microsoft 365, by Graph or by SMTP, as each profile chose."""
 
-from collections.abc import AsyncGenerator, Callable
-from datetime import date
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
-from recapito.catalogue import Catalogue, builtin, problem
-from recapito.errors import Held
-from recapito.problem import Problem
 from recapito.profile import Profile
+from recapito.smtp import Patience
+from recapito.smtp import check_steps as smtp_steps
+from recapito.smtp import open_session as open_smtp
 from recapito.transport import CheckStep, Context, Session
+from recapito_ms365_oauth import graph, smtp
+from recapito_ms365_oauth.microsoft import Microsoft
+from recapito_ms365_oauth.settings import sends_by
 
 __all__ = ["Ms365"]
 
-#: Whose domains are its customers' own: the provider of every address that the catalogue does not know.
-_OWN_DOMAINS = "microsoft365"
-
 
 class Ms365:
-    """A :class:`~recapito.transport.Transport` that refuses, clearly.
+    """A :class:`~recapito.transport.Transport`. ``patience`` is for its SMTP."""
 
-    ``catalogue`` and ``today`` say which mailboxes may sign in with a password instead.
-    """
+    def __init__(self, patience: Patience | None = None) -> None:
+        self._patience = patience
 
-    def __init__(self, catalogue: Catalogue | None = None, today: Callable[[], date] = date.today) -> None:
-        self._catalogue = catalogue or builtin()
-        self._today = today
-
-    async def open(self, profile: Profile, context: Context) -> Session:  # noqa: ARG002 - nothing is opened
-        """Raises Held (SIGN-IN-NOT-AVAILABLE)."""
-        raise Held(self._not_available(profile))
+    async def open(self, profile: Profile, context: Context) -> Session:
+        """See :class:`~recapito.transport.Transport`."""
+        microsoft = Microsoft.of(context.client)
+        if sends_by(profile.settings) == "graph":
+            return await graph.open_session(microsoft, profile, context)
+        server = smtp.server(microsoft, profile, self._patience)
+        return await open_smtp(server, smtp.authenticate(profile, context), profile, context)
 
     async def check(
-        self,
-        profile: Profile,
-        context: Context,  # noqa: ARG002 - nothing is opened
-        send_to: str | None = None,  # noqa: ARG002
+        self, profile: Profile, context: Context, send_to: str | None = None
     ) -> AsyncGenerator[CheckStep, None]:
-        """The one step at which it ends."""
-        yield CheckStep("sign-in", problem=self._not_available(profile))
+        """See :class:`~recapito.transport.Transport`."""
+        async with aclosing(self._steps(profile, context, send_to)) as steps:
+            async for step in steps:
+                yield step
 
-    def _not_available(self, profile: Profile) -> Problem:
-        domain = profile.sender.rpartition("@")[2]
-        provider = self._catalogue.for_domain(domain) or self._catalogue.provider(_OWN_DOMAINS)
-        instead = [way.transport for way in provider.ways if way.credential == "password"]
-        works = instead if provider.takes_passwords_on(self._today()) else []
-        return problem(
-            "SIGN-IN-NOT-AVAILABLE",
-            step="sign-in",
-            transport=profile.transport,
-            wanted="Microsoft",
-            provider=provider.title,
-            available=" / ".join(works) or None,
-        )
+    def _steps(
+        self, profile: Profile, context: Context, send_to: str | None
+    ) -> AsyncGenerator[CheckStep, None]:
+        microsoft = Microsoft.of(context.client)
+        if sends_by(profile.settings) == "graph":
+            return graph.check_steps(microsoft, profile, context, send_to)
+        server = smtp.server(microsoft, profile, self._patience)
+        return smtp_steps(server, smtp.authenticate(profile, context), profile, context, send_to)
