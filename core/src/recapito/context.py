@@ -10,7 +10,9 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from recapito.access import Access
 from recapito.catalogue import problem
+from recapito.client_context import ClientContext
 from recapito.errors import Held, Misconfigured
 from recapito.problem import Problem
 from recapito.profile import Found
@@ -22,6 +24,7 @@ from recapito.workers import Workers
 
 if TYPE_CHECKING:
     from recapito.catalogue import Catalogue
+    from recapito.oauth.vault import Holder, Vault
 
 __all__ = ["ProfileContext", "TlsContexts"]
 
@@ -68,11 +71,23 @@ def _verifying(extra_ca: str | None) -> ssl.SSLContext:
 class ProfileContext:
     """Implements :class:`recapito.transport.Context` for one profile, as it was found at one moment."""
 
-    def __init__(self, found: Found, catalogue: "Catalogue", tls: TlsContexts, workers: Workers) -> None:
+    def __init__(
+        self,
+        found: Found,
+        catalogue: "Catalogue",
+        tls: TlsContexts,
+        workers: Workers,
+        access: Access = Access(),
+        vault: "Callable[[], Vault] | None" = None,
+    ) -> None:
         self._found = found
         self._catalogue = catalogue
         self._tls = tls
         self._workers = workers
+        #: What tokens are had with.
+        self.access = access
+        self._vault = vault
+        self._holder: Holder | None = None
         #: Whether the server has accepted a message of this profile as it is now; None: not known.
         self.worked: bool | None = None
         profile = found.profile
@@ -90,20 +105,68 @@ class ProfileContext:
 
     @property
     def client(self) -> Mapping[str, Any]:
-        """Empty: no profile signs in through an OAuth client yet."""
-        return {}
+        """The settings of the client that the profile signs in through; empty where it has none."""
+        return self.access.client.settings if self.access.client else {}
 
     @property
     def log(self) -> RedactingLog:
         """The redacting log of this profile and transport."""
         return self._log
 
-    async def token(self, resource: str, *, refused: Token | None = None) -> Token:  # noqa: ARG002
-        """Raises Held (SIGN-IN-MISSING): this version keeps no grants, so there is nobody to ask for a token."""
+    async def token(self, resource: str, *, refused: Token | None = None) -> Token:
+        """A token of the vault's, renewed where that is needed.
+
+        Raises Held where a person must act: nobody has signed in (SIGN-IN-MISSING), or as another than the
+        sender (OAUTH-OTHER-USER), the company has no client (CLIENT-MISSING), the mailer no store
+        (SIGN-IN-STORE), the grant is dead; NotSent where it could not be renewed for now.
+        """
+        holder = self.holder()
+        return await self.vault().token(holder, resource, refused=refused)
+
+    def holder(self) -> "Holder":
+        """Whose tokens they are, for the vault. Raises Held as :meth:`token`."""
+        if self._holder is None:
+            self._holder = self._made_holder()
+        return self._holder
+
+    def vault(self) -> "Vault":
+        """The mailer's vault. Raises Held (SIGN-IN-STORE) where it has no store to keep grants in."""
+        if self._vault is None:
+            profile = self._found.profile
+            raise Held(problem("SIGN-IN-STORE", profile=str(profile.key), transport=profile.transport))
+        return self._vault()
+
+    def signing(self) -> ClientContext:
+        """What the sign-in of this profile is given; Held (CLIENT-MISSING) as :meth:`token`."""
+        access = self.access
+        if access.client is None:
+            raise Held(access.objection or self._missing())
+        return ClientContext(
+            self._found.profile.key, access.client, self._catalogue, self._tls.get, self._workers
+        )
+
+    def _made_holder(self) -> "Holder":
+        from recapito.oauth.vault import Holder
+
+        access, profile = self.access, self._found.profile
+        if access.objection is not None or access.make is None:
+            raise Held(access.objection or self._missing())
+        return Holder(
+            key=profile.key,
+            transport=profile.transport,
+            sign_in=access.sign_in,
+            make=access.make,
+            context=self.signing,
+            grant_id=access.grant_id,
+            client_revision=access.client_revision,
+        )
+
+    def _missing(self) -> Problem:
+        """Its transport asks for tokens, and names no sign-in that gives them."""
         profile = self._found.profile
         key = profile.key
-        raise Held(
-            problem("SIGN-IN-MISSING", profile=str(key), transport=profile.transport, operator=key.operator)
+        return problem(
+            "SIGN-IN-MISSING", profile=str(key), transport=profile.transport, operator=key.operator
         )
 
     def tls(self, extra_ca: str | None = None) -> ssl.SSLContext:

@@ -77,6 +77,7 @@ class Courier:
             route.mailbox,
             partial(route.transport.open, route.profile, route.context),
             route.limits.concurrency,
+            route.access.generation,
         )
         try:
             lease = await self._take(route, wanted, deadline)

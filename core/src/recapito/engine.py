@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
+from recapito.access import AccessReader
 from recapito.attention import Attention
 from recapito.context import ProfileContext, TlsContexts
 from recapito.courier import Courier
@@ -20,9 +21,12 @@ from recapito.route import Routes
 from recapito.workers import Workers
 
 if TYPE_CHECKING:
+    from recapito.access import Access
+    from recapito.catalogue import Catalogue
     from recapito.ledger.journal import Journal
+    from recapito.oauth.vault import Vault
     from recapito.plugins import Plugins
-    from recapito.profile import ProfileKey, ProfileSource
+    from recapito.profile import Found, ProfileKey, ProfileSource
     from recapito.sources import ProfileDict
     from recapito.store import Store
 
@@ -81,9 +85,25 @@ class Engine:
         self.sends: set[UnderWay] = set()
         self.attention = Attention(store, plugins)
         self.journal = _journal(store)
-        context = partial(ProfileContext, tls=TlsContexts(), workers=self.workers)
-        routes = Routes(plugins, context, self._has_worked)
-        self.resolver = Resolver(profiles, store, routes, self.workers, self.permits)
+        #: Contexts that are kept for all profiles and clients.
+        self.tls = TlsContexts()
+        self._vault: Vault | None = None
+        routes = Routes(plugins, self._context, self._has_worked)
+        accesses = AccessReader(plugins, store)
+        self.resolver = Resolver(profiles, store, routes, accesses, self.workers, self.permits)
+
+    def _context(self, found: "Found", catalogue: "Catalogue", access: "Access") -> ProfileContext:
+        vault = self.vault if self.store is not None else None
+        return ProfileContext(found, catalogue, self.tls, self.workers, access, vault)
+
+    def vault(self) -> "Vault":
+        """The grants' tokens, in this process; made at first use, for most profiles need none."""
+        if self._vault is None:
+            from recapito.oauth.vault import Vault
+
+            assert self.store is not None
+            self._vault = Vault(self.store, self.in_thread)
+        return self._vault
 
     def _has_worked(self, key: "ProfileKey") -> bool | None:
         if self.store is None or self.journal is None:

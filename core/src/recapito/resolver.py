@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
+from recapito.access import Access, AccessReader
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured, NotFound
 from recapito.limits import Limits, Rate
 from recapito.permits import Permits
 from recapito.problem import Problem
-from recapito.profile import Found, ProfileKey, ProfileSource
+from recapito.profile import Found, Profile, ProfileKey, ProfileSource
 from recapito.route import Route, Routes
 from recapito.sources import DictSource, ProfileDict
 from recapito.store.names import refuse_impossible
@@ -56,6 +57,7 @@ class Resolver:
         profiles: "ProfileDict | ProfileSource",
         store: "Store | None",
         routes: Routes,
+        accesses: AccessReader,
         workers: Workers,
         permits: Permits,
     ) -> None:
@@ -63,6 +65,7 @@ class Resolver:
         self._source = self._dict or cast("ProfileSource", profiles)
         self._store = store
         self._routes = routes
+        self._accesses = accesses
         self._workers = workers
         self._permits = permits
         self._kept: dict[ProfileKey, Resolved] = {}
@@ -79,6 +82,7 @@ class Resolver:
         version = await self._read_version(self._store)
         if version != self._version or len(self._kept) >= 10_000:
             self._kept.clear()  # what was read before may hold secrets that are no longer the profile's
+            self._accesses.forget()
             self._version = version
         kept = self._kept.get(key)
         if kept is not None and self._source is self._store:
@@ -92,9 +96,16 @@ class Resolver:
         """What the source has at this moment; blocking."""
         return self._source.get(key)
 
+    def access_now(self, profile: Profile) -> Access:
+        """How the profile gets its tokens at this moment, whatever was read before; blocking."""
+        return self._accesses.read(profile)
+
     async def draft(self, found: Found) -> Resolved:
         """The route of a profile that is not saved."""
-        return Resolved(await self._in_thread(self._routes.draft, found))
+        return Resolved(await self._in_thread(self._read_draft, found))
+
+    def _read_draft(self, found: Found) -> Route:
+        return self._routes.draft(found, self._accesses.read(found.profile))
 
     async def _read_version(self, store: "Store") -> int:
         version = store.version_at_once()
@@ -104,11 +115,14 @@ class Resolver:
         if self._dict is None:
             return await self._in_thread(self._read_route, key)
         found = _existing(key, self._dict.get(key))
-        known = self._routes.kept(found)
-        return known if known is not None else await self._in_thread(self._routes.of, found)
+        known = self._routes.kept(found, self._accesses.of(found.profile))
+        return known if known is not None else await self._in_thread(self._route_of, found)
 
     def _read_route(self, key: ProfileKey) -> Route:
-        return self._routes.of(_existing(key, self._source.get(key)))
+        return self._route_of(_existing(key, self._source.get(key)))
+
+    def _route_of(self, found: Found) -> Route:
+        return self._routes.of(found, self._accesses.of(found.profile))
 
     def _read(self, key: ProfileKey) -> Resolved:
         assert self._store is not None

@@ -5,6 +5,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from recapito import settings
+from recapito.access import Access
 from recapito.context import ProfileContext
 from recapito.limits import Limits
 from recapito.profile import Found, Profile, ProfileKey
@@ -30,6 +31,7 @@ class Route:
     mailbox: str
     limits: Limits
     provider: "Provider | None"
+    access: Access = Access()
 
     @property
     def profile(self) -> Profile:
@@ -53,7 +55,7 @@ class Routes:
     def __init__(
         self,
         plugins: "Plugins",
-        context: "Callable[[Found, Catalogue], ProfileContext]",
+        context: "Callable[[Found, Catalogue, Access], ProfileContext]",
         worked: "Callable[[ProfileKey], bool | None]" = lambda _key: None,
     ) -> None:
         self._plugins = plugins
@@ -62,31 +64,34 @@ class Routes:
         self._kept: dict[ProfileKey, tuple[Found, Route]] = {}
         self._lock = Lock()
 
-    def kept(self, found: Found) -> Route | None:
+    def kept(self, found: Found, access: Access) -> Route | None:
         """The route of ``found`` where it is known already: then there is nothing to work out."""
         seen = self._kept.get(found.profile.key)
-        return seen[1] if seen is not None and _same(seen[0], found) else None
+        if seen is None or not _same(seen[0], found):
+            return None
+        mine = seen[1].access
+        return seen[1] if mine is access or mine == access else None
 
-    def of(self, found: Found) -> Route:
+    def of(self, found: Found, access: Access) -> Route:
         """The route of ``found``. Imports the transport, so call it in a thread.
 
         Raises NotFound (TRANSPORT-UNKNOWN) and Misconfigured, with every wrong setting in ``fields``.
         """
         with self._lock:
-            route = self.kept(found)
+            route = self.kept(found, access)
             if route is None:
-                route = self._made(found)
+                route = self._made(found, access)
                 route.context.worked = self._worked(found.profile.key)
             if len(self._kept) >= 10_000:
                 self._kept.clear()
             self._kept[found.profile.key] = found, route
             return route
 
-    def draft(self, found: Found) -> Route:
+    def draft(self, found: Found, access: Access) -> Route:
         """The route of a profile that is not saved: it is kept nowhere. Raises as :meth:`of`."""
-        return self._made(found)
+        return self._made(found, access)
 
-    def _made(self, found: Found) -> Route:
+    def _made(self, found: Found, access: Access) -> Route:
         offered, profile = self._plugins.info(found.profile.transport), found.profile
         validated, wrong = settings.validate(
             offered.settings, profile.settings, found.secrets, package=offered.texts
@@ -94,7 +99,7 @@ class Routes:
         if validated is None:
             raise settings.misfit(profile.key, wrong)
         profile = _completed(offered, profile.with_(settings=validated.settings))
-        info = offered.for_profile(profile)
+        info = offered.for_profile(profile, access.client.settings if access.client else {})
         provider = self._provider(info, profile)
         limits = info.limits.lowered_by(provider.limits_for(profile.sender)) if provider else info.limits
         limits = limits.lowered_by(profile.limits)
@@ -104,10 +109,11 @@ class Routes:
             own,
             info,
             self._plugins.transport(info.name),
-            self._context(own, self._plugins.catalogue),
+            self._context(own, self._plugins.catalogue, access),
             info.mailbox(profile),
             limits,
             provider,
+            access,
         )
 
     def _provider(self, info: TransportInfo, profile: Profile) -> "Provider | None":

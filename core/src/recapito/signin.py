@@ -117,7 +117,7 @@ class Attempt:
 
     redirect_uri: str
     hint: str
-    state: str
+    state: str = field(repr=False)
     verifier: Secret
     private: Secrets = field(default_factory=Secrets)
 
