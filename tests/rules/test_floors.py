@@ -26,7 +26,8 @@ FLOORS = (
     ("threads and forks", "caller_thread hook_thread following forking private_loop"),
     (
         "what a send needs",
-        "accounts access client_context history journalling sources context route resolver engine vetting outlet courier",
+        "accounts access client_context history journalling sources context route resolver engine vetting outlet"
+        " courier",
     ),
     (
         "mailer and operators",

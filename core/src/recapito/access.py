@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recapito.store import GrantRow, Store
     from recapito.transport import TransportInfo
 
-__all__ = ["NO_PERSON", "Access", "AccessReader", "client_of", "no_client"]
+__all__ = ["NO_PERSON", "NO_TOKEN", "Access", "AccessReader", "client_of", "no_client"]
 
 #: The kinds of sign-in for which there is nobody to ask: the first need of a token makes the grant.
 NO_PERSON = frozenset({"app", "service-account"})
@@ -48,8 +48,8 @@ class Access:
         return f"{self.grant_id} {self.client_revision}" if self.sign_in else ""
 
 
-#: Of a profile that needs no token.
-_NONE = Access()
+#: That of a profile that needs no token.
+NO_TOKEN = Access()
 
 
 class AccessReader:
@@ -83,7 +83,7 @@ class AccessReader:
         offered = self._plugins.info(profile.transport)
         profile = profile.with_(settings=completed(offered.settings, profile.settings))
         name = offered.sign_in(profile)
-        return self._read(offered, profile, name) if name else _NONE
+        return self._read(offered, profile, name) if name else NO_TOKEN
 
     def _read(self, offered: "TransportInfo", profile: "Profile", name: str) -> Access:
         store, make = self._store, offered.sign_ins.get(name)

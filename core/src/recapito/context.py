@@ -10,7 +10,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from recapito.access import Access
+from recapito.access import NO_TOKEN, Access
 from recapito.catalogue import problem
 from recapito.client_context import ClientContext
 from recapito.errors import Held, Misconfigured
@@ -77,7 +77,7 @@ class ProfileContext:
         catalogue: "Catalogue",
         tls: TlsContexts,
         workers: Workers,
-        access: Access = Access(),
+        access: Access = NO_TOKEN,
         vault: "Callable[[], Vault] | None" = None,
     ) -> None:
         self._found = found
@@ -146,11 +146,11 @@ class ProfileContext:
         )
 
     def _made_holder(self) -> "Holder":
-        from recapito.oauth.vault import Holder
-
         access, profile = self.access, self._found.profile
         if access.objection is not None or access.make is None:
             raise Held(access.objection or self._missing())
+        from recapito.oauth.vault import Holder
+
         return Holder(
             key=profile.key,
             transport=profile.transport,

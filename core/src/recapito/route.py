@@ -5,7 +5,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from recapito import settings
-from recapito.access import Access
+from recapito.access import NO_TOKEN, Access
 from recapito.context import ProfileContext
 from recapito.limits import Limits
 from recapito.profile import Found, Profile, ProfileKey
@@ -31,7 +31,7 @@ class Route:
     mailbox: str
     limits: Limits
     provider: "Provider | None"
-    access: Access = Access()
+    access: Access = NO_TOKEN
 
     @property
     def profile(self) -> Profile:
