@@ -24,7 +24,13 @@ def hidden_recipients(profile: "Profile", envelope: "Envelope", content: "Conten
         raise Refused(problem("ENVELOPE-DIFFERS", step="recipient", transport=profile.transport))
     if envelope.sender.lower() not in _named(content, "from", "sender"):
         raise Refused(
-            problem("SENDER-NOT-ALLOWED", step="sender", address=envelope.sender, sender=profile.sender)
+            problem(
+                "SENDER-NOT-ALLOWED",
+                step="sender",
+                address=envelope.sender,
+                sender=profile.sender,
+                operator=profile.key.operator,
+            )
         )
     return tuple(address for address in envelope.recipients if address.lower() not in shown)
 

@@ -37,7 +37,7 @@ _DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 _CONFUSED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError)
 
 
-class Stopped(Exception):  # noqa: N818 - no error: it only leaves msal, which knows nothing of it
+class _Stopped(Exception):
     """Leaves msal with an answer that is judged elsewhere."""
 
 
@@ -60,7 +60,7 @@ class _Unreadable:
     answer: Answer | None
 
 
-class Requests:
+class _Requests:
     """What msal takes as ``http_client``. It answers for the tenant's metadata by itself, and keeps the last answer."""
 
     def __init__(self, http: BlockingHttp, microsoft: "Microsoft") -> None:
@@ -71,7 +71,7 @@ class Requests:
     def get(self, url: str, **_kwargs: object) -> _Response:
         """The tenant's endpoints, which have the same place in every tenant and cloud."""
         if url != self._microsoft.discovery_uri:
-            raise Stopped
+            raise _Stopped
         names = {"authorization": "authorize", "token": "token", "device_authorization": "devicecode"}
         found = {f"{name}_endpoint": self._microsoft.endpoint(path) for name, path in names.items()}
         return _Response(_OK, json.dumps({"issuer": self._microsoft.authority, **found}))
@@ -84,14 +84,14 @@ class Requests:
         headers: Mapping[str, str] | None = None,
         **_kwargs: object,
     ) -> _Response:
-        """The answer, where msal can read it; whatever else there is leaves msal as Stopped."""
+        """The answer, where msal can read it; whatever else there is leaves msal at once."""
         shown = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         self.answer = answer = self._http.request(
             "POST", url, headers=shown, body=urlencode(data or {}).encode("ascii")
         )
         waiting = answer.status == _BAD_REQUEST and (data or {}).get("grant_type") == _DEVICE_CODE
         if answer.json() is None or not (answer.status == _OK or waiting):
-            raise Stopped
+            raise _Stopped
         return _Response(answer.status, answer.body.decode("utf-8", "replace"))
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ async def ask(
     ``public``: the app does not prove itself. ``params`` are for the problem's texts.
     """
     async with Http(context.tls(microsoft.ca), proxy=microsoft.proxy) as http:
-        requests = Requests(BlockingHttp(http, PATIENCE), microsoft)
+        requests = _Requests(BlockingHttp(http, PATIENCE), microsoft)
         found = await context.in_thread(_run, requests, microsoft, context.client, act, public=public)
     if isinstance(found, Mapping) and ("error" not in found or found["error"] in waits):
         return found
@@ -170,12 +170,12 @@ def unusable(microsoft: "Microsoft") -> NotSent:
 
 
 def _run(
-    requests: Requests, microsoft: "Microsoft", client: "Client", act: Act, *, public: bool
+    requests: _Requests, microsoft: "Microsoft", client: "Client", act: Act, *, public: bool
 ) -> "Mapping[str, Any] | Answer | HttpFailure | DeliveryError | _Unreadable | None":
     """Returned, not raised: msal's frames hold the secrets that it was given."""
     try:
         return act(_application(requests, microsoft, client, public=public))
-    except Stopped:
+    except _Stopped:
         return requests.answer
     except (HttpFailure, DeliveryError) as exc:
         return exc.with_traceback(None)
@@ -184,7 +184,7 @@ def _run(
 
 
 def _application(
-    requests: Requests, microsoft: "Microsoft", client: "Client", *, public: bool
+    requests: _Requests, microsoft: "Microsoft", client: "Client", *, public: bool
 ) -> "msal.ClientApplication":
     import msal
 

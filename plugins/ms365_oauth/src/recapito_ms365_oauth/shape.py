@@ -146,7 +146,7 @@ def _sorted(parts: "tuple[Part, ...]") -> "tuple[list[Part], list[File]]":
 
 def _is_text(part: "Part") -> bool:
     attached = part.headers.get("content-disposition", "").lower().startswith("attachment")
-    return part.content_type in ("text/plain", "text/html") and not attached and part.filename is None
+    return part.content_type.startswith("text/") and not attached and part.filename is None
 
 
 def _description(part: "Part", number: int) -> Iterator[tuple[str, Any]]:
