@@ -24,11 +24,8 @@ FLOORS = (
     ("toolkits", "smtp oauth discovery"),
     ("what is installed, open and told", "loading register plugins pool permits workers attention"),
     ("threads and forks", "caller_thread hook_thread following forking private_loop"),
-    (
-        "what a send needs",
-        "accounts access client_context history journalling sources context route resolver engine vetting outlet"
-        " courier",
-    ),
+    ("what a profile signs in with", "accounts access client_context"),
+    ("what a send needs", "history journalling sources context route resolver engine vetting outlet courier"),
     (
         "mailer and operators",
         "senders proposal operators clients switching signing health aftermath sending checking mailer blocking",

@@ -138,7 +138,7 @@ async def test_a_token_is_refused_with_a_problem_that_says_why(found_for: Any) -
     with pytest.raises(Held) as caught:
         await context.token("https://example.it/send")
     assert caught.value.problem.code == "SIGN-IN-MISSING"
-    assert not caught.value.problem.pauses
+    assert caught.value.problem.pauses
 
 
 def test_secrets_are_those_of_the_profile_alone(found_for: Any) -> None:
