@@ -123,7 +123,7 @@ def test_facts_differ_by_the_way_out() -> None:
     assert (30, 60) in [(rate.maximum, rate.window) for rate in smtp.limits.rates]
     assert all(info.capabilities.keeps_sent_copy for info in (graph, large, smtp))
     assert graph.host(anna()) == "graph.microsoft.com"
-    assert smtp.host(anna()) == "smtp.office365.com"
+    assert smtp.host(anna(send_by="smtp")) == "smtp.office365.com"
 
 
 def test_a_mode_is_a_setting() -> None:

@@ -86,10 +86,12 @@ class _Requests:
     ) -> _Response:
         """The answer, where msal can read it; whatever else there is leaves msal at once."""
         shown = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+        # requests, which msal expects here, leaves out what is None.
+        fields = {name: value for name, value in (data or {}).items() if value is not None}
         self.answer = answer = self._http.request(
-            "POST", url, headers=shown, body=urlencode(data or {}).encode("ascii")
+            "POST", url, headers=shown, body=urlencode(fields).encode("ascii")
         )
-        waiting = answer.status == _BAD_REQUEST and (data or {}).get("grant_type") == _DEVICE_CODE
+        waiting = answer.status == _BAD_REQUEST and fields.get("grant_type") == _DEVICE_CODE
         if answer.json() is None or not (answer.status == _OK or waiting):
             raise _Stopped
         return _Response(answer.status, answer.body.decode("utf-8", "replace"))

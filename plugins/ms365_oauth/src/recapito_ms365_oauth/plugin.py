@@ -46,16 +46,18 @@ def _transport() -> Transport:
 
 
 def _adapt(info: TransportInfo, profile: Profile, client: Mapping[str, Any]) -> TransportInfo:
-    microsoft = Microsoft.of(client)
+    host = _host_at(Microsoft.of(client))
     if sends_by(profile.settings) == "smtp":
-        host = microsoft.server_for(profile.sender)
-        return replace(info, capabilities=_SMTP, limits=SMTP, host=_always(host))
-    able = _GRAPH_LARGE if sends_large(profile.settings) else _GRAPH
-    return replace(info, capabilities=able, host=_always(microsoft.graph_host))
+        return replace(info, capabilities=_SMTP, limits=SMTP, host=host)
+    return replace(info, capabilities=_GRAPH_LARGE if sends_large(profile.settings) else _GRAPH, host=host)
 
 
-def _always(host: str) -> Callable[[Profile], str]:
-    return lambda _profile: host
+def _host_at(microsoft: Microsoft) -> Callable[[Profile], str]:
+    def host(profile: Profile) -> str:
+        by_smtp = sends_by(profile.settings) == "smtp"
+        return microsoft.server_for(profile.sender) if by_smtp else microsoft.graph_host
+
+    return host
 
 
 def _code(profile: Profile) -> SignIn:
@@ -84,7 +86,7 @@ INFO = TransportInfo(
     capabilities=_GRAPH,
     limits=GRAPH,
     mailbox=lambda profile: mailbox_of(profile).lower(),
-    host=lambda profile: _adapt(INFO, profile, {}).host(profile),
+    host=_host_at(Microsoft()),
     sign_ins={"code": _code, "device": _device, "app": _app},
     sign_in=lambda profile: "app" if is_app(profile.settings) else "code",
     account=account_of,
