@@ -85,7 +85,7 @@ class Aftermath:
             if _slows_down(problem):
                 await self._slow_down(problem)
             if problem.pauses:
-                await self._pause(problem)
+                await self.pause(problem)
 
     async def _slow_down(self, problem: Problem) -> None:
         """Here at once; other processes of the same store learn it with the store's next version."""
@@ -95,8 +95,13 @@ class Aftermath:
         if store is not None:
             await self._engine.in_thread(store.lower_limit, mailbox, until, Limits(rates=(NOTHING,)))
 
-    async def _pause(self, problem: Problem) -> None:
-        """Stop every profile of this mailbox, and ask once for the person who can put it right."""
+    async def pause(self, problem: Problem) -> None:
+        """Stop what would fail in the very same way, and ask once for the person who can put it right.
+
+        That is every profile of this mailbox with the same settings and secrets. A profile that signs in by a
+        grant stops alone: its colleagues have their own; of a client that is at fault each stops as it meets it,
+        and its administrator is told once.
+        """
         engine, plugins = self._engine, self._engine.plugins
         subject = subject_of(self._route.profile.key, problem)
         if engine.store is None:
@@ -119,6 +124,9 @@ class Aftermath:
         current = self._engine.resolver.current(route.profile.key)
         if current is None or current.revision != route.found.revision:
             return [], False
+        # Signed in again, or through another client: what failed was the one before.
+        if self._engine.resolver.access_now(current.profile).generation != route.access.generation:
+            return [], False
         sharing = {profile.key: profile for profile in self._sharing(store, current)}
         stopped = [sharing[key] for key in store.pause_mailbox(sharing, problem, by=MAILER)]
         return stopped, self._engine.attention.remember(subject, problem)
@@ -132,6 +140,8 @@ class Aftermath:
         profile = mine.profile
         offered = self._engine.plugins.info(profile.transport)
         yield profile
+        if self._route.access.sign_in:
+            return
         for row in store.profiles(profile.key.company):
             other = row.profile
             if (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recapito.plugins import Plugins
     from recapito.store import Store
 
-__all__ = ["Attention", "profile_subject", "subject_of"]
+__all__ = ["Attention", "client_subject", "profile_subject", "subject_of"]
 
 
 class Attention:
@@ -65,8 +65,13 @@ def subject_of(key: ProfileKey, problem: Problem) -> Subject:
     """Who a problem of this profile concerns: the profile, or the client that all its profiles share."""
     client = str(problem.params.get("client", ""))
     if problem.scope is Scope.CLIENT and client:
-        return Subject("client", client, None, key.company)
+        return client_subject(key.company, client)
     return profile_subject(key)
+
+
+def client_subject(company: str, name: str) -> Subject:
+    """A company's client as the subject of attention: one word for all the profiles that sign in through it."""
+    return Subject("client", name, None, company)
 
 
 def _key(subject: Subject) -> str:

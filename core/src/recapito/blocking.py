@@ -2,12 +2,12 @@
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from recapito.caller_thread import CallerThread
 from recapito.catalogue import problem
@@ -20,15 +20,21 @@ from recapito.message import AnyMessage
 from recapito.private_loop import LoopEnded, PrivateLoop
 from recapito.profile import Found, Operator, ProfileSource
 from recapito.receipt import Receipt
+from recapito.secret import Secrets
 from recapito.sending import Order, Sending
 from recapito.transport import CheckStep, TransportInfo
 
 if TYPE_CHECKING:
+    from recapito.health import Checked
+    from recapito.operators import Changes
     from recapito.plugins import Plugins
+    from recapito.signing import Begun, SignedIn
     from recapito.sources import ProfileDict
     from recapito.store import Store
 
 __all__ = ["Mailer"]
+
+T = TypeVar("T")
 
 _living: "weakref.WeakSet[Mailer]" = weakref.WeakSet()
 
@@ -136,14 +142,95 @@ class Mailer:
         """
         check_timeout(timeout)
         trial = Trial(key_of(operator, profile, company), send_to, draft, timeout)
-        caller = CallerThread()
 
-        async def run() -> None:
+        async def run(caller: CallerThread) -> None:
             async for step in self._mailer._checking(trial, caller).steps():
                 caller.hand_over(step)
 
+        yield from self._each(run)
+
+    def begin_sign_in(
+        self,
+        operator: str | Operator,
+        *,
+        profile: str = "default",
+        company: str = "",
+        kind: Literal["device"] | None = None,
+        redirect_uri: str = "",
+        session: str = "",
+        by: str = "",
+        changes: "Changes | None" = None,
+    ) -> "Begun":
+        """Begin to sign a profile in; any process finishes it with :meth:`finish_sign_in`, within 10 minutes.
+
+        As :meth:`recapito.mailer.AsyncMailer.begin_sign_in`.
+        """
+        from recapito.signing import Wish
+
+        key = key_of(operator, profile, company)
+        wish = Wish(key, kind, redirect_uri, session, by, changes)
+        return self._call(lambda caller: self._mailer._begin(wish, caller))
+
+    def finish_sign_in(
+        self,
+        operator: str | Operator,
+        query: Mapping[str, str],
+        *,
+        company: str = "",
+        session: str = "",
+        by: str = "",
+    ) -> "SignedIn | Begun":
+        """Finish it with the whole ``query`` of the redirect; for other kinds ``{"state": begun.state}``.
+
+        As :meth:`recapito.mailer.AsyncMailer.finish_sign_in`.
+        """
+        from recapito.signing import Answer
+
+        key, hidden = key_of(operator, "default", company), Secrets(query)
+        query = {}  # a traceback that shows locals must not show the code
+        answer = Answer(key.company, key.operator, hidden, session, by)
+        return self._call(lambda caller: self._mailer._finish(answer, caller))
+
+    def sign_out(
+        self, operator: str | Operator, *, profile: str = "default", company: str = "", by: str = ""
+    ) -> bool:
+        """Give the profile's grant back at the vendor, and forget it; True where there was one.
+
+        As :meth:`recapito.mailer.AsyncMailer.sign_out`.
+        """
+        key = key_of(operator, profile, company)
+        return self._call(lambda caller: self._mailer._sign_out(key, by, caller))
+
+    def health(
+        self, *, company: str | None = None, operator: str | None = None, everything: bool = False
+    ) -> "Iterator[Checked]":
+        """Renew the grants that were not renewed for 20 hours (``everything``: all), one after the other.
+
+        As :meth:`recapito.mailer.AsyncMailer.health`.
+        """
+        from recapito.health import Scan
+
+        scan = Scan(company, operator, everything)
+
+        async def run(caller: CallerThread) -> None:
+            async for found in self._mailer._health(scan, caller).checked():
+                caller.hand_over(found)
+
+        yield from self._each(run)
+
+    def _call(self, make: Callable[[CallerThread], Coroutine[Any, Any, T]]) -> T:
+        """The result of what ``make`` makes, while this thread calls the hooks."""
+        caller = CallerThread()
         try:
-            yield from caller.attend(self._running().submit(run))
+            return caller.wait(self._running().submit(lambda: make(caller)))
+        except LoopEnded:
+            raise NotSent(problem("MAILER-CLOSED")) from None
+
+    def _each(self, make: Callable[[CallerThread], Coroutine[Any, Any, None]]) -> Iterator[Any]:
+        """What it hands over, one after the other; otherwise as :meth:`_call`."""
+        caller = CallerThread()
+        try:
+            yield from caller.attend(self._running().submit(lambda: make(caller)))
         except LoopEnded:
             raise NotSent(problem("MAILER-CLOSED")) from None
 

@@ -4,9 +4,8 @@ import asyncio
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from recapito.transport import CheckStep
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -16,11 +15,16 @@ __all__ = ["CallerThread"]
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    item: Any
+
+
 class CallerThread:
     """Made by the caller; called on the loop, where it is a :class:`recapito.following.CallHook`."""
 
     def __init__(self) -> None:
-        self._requests: queue.SimpleQueue[Callable[[], object] | CheckStep | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Callable[[], object] | _Handed | None] = queue.SimpleQueue()
 
     async def __call__(self, function: Callable[..., T], /, *args: Any) -> T:
         """The result of ``function(*args)``, run in the waiting thread."""
@@ -42,20 +46,20 @@ class CallerThread:
         self._requests.put(serve)
         return await answer
 
-    def hand_over(self, step: CheckStep) -> None:
-        """Give the waiting thread a step; called on the loop."""
-        self._requests.put(step)
+    def hand_over(self, item: object) -> None:
+        """Give the waiting thread one thing of many; called on the loop."""
+        self._requests.put(_Handed(item))
 
-    def attend(self, work: "Future[T]") -> Iterator[CheckStep]:
-        """Serve the loop until ``work`` is done, handing out steps; raises what ``work`` raised.
+    def attend(self, work: "Future[Any]") -> Iterator[Any]:
+        """Serve the loop until ``work`` is done, handing out what it hands over; raises what ``work`` raised.
 
         Whatever interrupts it cancels the work.
         """
         work.add_done_callback(lambda _: self._requests.put(None))
         try:
             while (request := self._requests.get()) is not None:
-                if isinstance(request, CheckStep):
-                    yield request
+                if isinstance(request, _Handed):
+                    yield request.item
                 else:
                     request()
         except BaseException:

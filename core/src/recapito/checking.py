@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from recapito.aftermath import MAILER
-from recapito.attention import profile_subject
+from recapito.attention import profile_subject, subject_of
 from recapito.catalogue import problem
 from recapito.courier import crashed
 from recapito.errors import NotSent, RecapitoError
@@ -18,7 +18,7 @@ from recapito.following import CallHook, Hooks
 from recapito.hookspecs import Change
 from recapito.outcome import Outcome
 from recapito.permits import NoPermit, Permit
-from recapito.profile import Found, Profile, ProfileKey
+from recapito.profile import Found, ProfileKey
 from recapito.transport import CheckStep
 
 if TYPE_CHECKING:
@@ -125,15 +125,19 @@ class Checking:
         signed_in = any(step.name == "sign-in" and not step.problem and not step.skipped for step in seen)
         if signed_in and not any(step.problem and step.problem.pauses for step in seen):
             late = None if self._ends is None else max(self._ends, self._engine.loop.time()) + _GRACE
-            work = self._resume(resolved.route.profile, store)
+            work = self._resume(resolved, store)
             if not await self._engine.following.wait(work, self._hooks, late):
                 log.warning("%s: it was still being resumed when the time was over", self._trial.key)
 
-    async def _resume(self, profile: Profile, store: "Store") -> None:
-        engine = self._engine
+    async def _resume(self, resolved: "Resolved", store: "Store") -> None:
+        engine, profile = self._engine, resolved.route.profile
         if not await engine.in_thread(store.resume, profile.key, by=MAILER):
             return
-        await engine.in_thread(engine.attention.solved, profile_subject(profile.key))
+        subjects = {profile_subject(profile.key)}
+        if resolved.paused is not None:
+            subjects.add(subject_of(profile.key, resolved.paused))
+        for subject in subjects:
+            await engine.in_thread(engine.attention.solved, subject)
         if engine.plugins.implements("recapito_record_change"):
             change = Change("resumed", MAILER, datetime.now(UTC))
             await self._hooks(engine.plugins.record_change, profile, change)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from recapito.problem import Problem, Scope
 from recapito.redaction import RedactingLog
 from recapito.reply import ServerReply
+from recapito.secret import Secrets
 from recapito.signin import Client
 
 if TYPE_CHECKING:
@@ -22,9 +23,14 @@ __all__ = ["ClientContext", "of_client"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_NOTHING = Secrets()
+
 
 class ClientContext:
-    """Implements :class:`recapito.signin.SignInContext` for one profile's sign-in through one client."""
+    """Implements :class:`recapito.signin.SignInContext` for one profile's sign-in through one client.
+
+    ``more`` are secrets of this one act (a code, a verifier) that must not come into its log either.
+    """
 
     def __init__(
         self,
@@ -33,6 +39,7 @@ class ClientContext:
         catalogue: "Catalogue",
         tls: Callable[[str | None], ssl.SSLContext],
         workers: "Workers",
+        more: Secrets = _NOTHING,
     ) -> None:
         self._client = client
         self._catalogue = catalogue
@@ -41,7 +48,7 @@ class ClientContext:
         self._log = RedactingLog(
             logging.getLogger(f"recapito.signin.{client.info.name}"),
             {"operator": str(key), "client": client.info.name},
-            client.secrets,
+            Secrets({**client.secrets, **{f"more {name}": more[name] for name in more}}),
             "",
         )
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from recapito.catalogue import problem
 from recapito.checking import Checking, Trial
@@ -19,11 +19,15 @@ from recapito.problem import Problem
 from recapito.profile import Found, Operator, ProfileKey, ProfileSource
 from recapito.receipt import Receipt
 from recapito.resolver import as_store
+from recapito.secret import Secrets
 from recapito.sending import Order, Sending
 from recapito.transport import CheckStep, TransportInfo
 
 if TYPE_CHECKING:
     from recapito.following import CallHook
+    from recapito.health import Checked, Health, Scan
+    from recapito.operators import Changes
+    from recapito.signing import Answer, Begun, Desk, SignedIn, Wish
     from recapito.sources import ProfileDict
     from recapito.store import Store
 
@@ -126,6 +130,81 @@ class AsyncMailer:
             async for step in steps:
                 yield step
 
+    async def begin_sign_in(
+        self,
+        operator: str | Operator,
+        *,
+        profile: str = "default",
+        company: str = "",
+        kind: Literal["device"] | None = None,
+        redirect_uri: str = "",
+        session: str = "",
+        by: str = "",
+        changes: "Changes | None" = None,
+    ) -> "Begun":
+        """Begin to sign a profile in; any process finishes it with :meth:`finish_sign_in`, within 10 minutes.
+
+        ``redirect_uri`` is where the browser comes back to, exactly as it is registered; ``session`` whatever
+        tells this browser's session from others, which must be the same when it finishes. ``kind`` asks for the
+        device's way instead of the profile's own. ``changes`` make the profile, or move it to another transport:
+        they are checked now, and saved only together with the grant (no secrets may be among them). ``by`` is who
+        does it, for the audit.
+
+        Raises NotFound, Misconfigured (SIGN-IN-NONE, SIGN-IN-KIND, SIGN-IN-REDIRECT, SETTINGS-INVALID), Held
+        (CLIENT-MISSING, SIGN-IN-STORE, what the vendor says) and NotSent where the vendor did not answer.
+        """
+        from recapito.signing import Wish
+
+        key = key_of(operator, profile, company)
+        return await self._begin(Wish(key, kind, redirect_uri, session, by, changes))
+
+    async def finish_sign_in(
+        self,
+        operator: str | Operator,
+        query: Mapping[str, str],
+        *,
+        company: str = "",
+        session: str = "",
+        by: str = "",
+    ) -> "SignedIn | Begun":
+        """Finish it with the whole ``query`` of the redirect; for other kinds ``{"state": begun.state}``.
+
+        Begun comes back while a device's person has not finished: ask again after its ``interval``. State,
+        operator and session are compared before the vendor is asked (Held, SIGN-IN-STATE), the account that
+        consented and what it allowed before anything is kept (OAUTH-OTHER-USER, OAUTH-SCOPE). Whatever fails
+        leaves the profile and its grant as they were. A profile that had been paused, but not by a person, runs
+        again.
+        """
+        from recapito.signing import Answer
+
+        key, hidden = key_of(operator, "default", company), Secrets(query)
+        query = {}  # a traceback that shows locals must not show the code
+        return await self._finish(Answer(key.company, key.operator, hidden, session, by))
+
+    async def sign_out(
+        self, operator: str | Operator, *, profile: str = "default", company: str = "", by: str = ""
+    ) -> bool:
+        """Give the profile's grant back at the vendor, and forget it; True where there was one.
+
+        Every open session of the profile is retired, in every process. Where the vendor cannot be told, a
+        warning is logged, and the grant is forgotten all the same.
+        """
+        return await self._sign_out(key_of(operator, profile, company), by)
+
+    async def health(
+        self, *, company: str | None = None, operator: str | None = None, everything: bool = False
+    ) -> AsyncGenerator["Checked", None]:
+        """Renew the grants that were not renewed for 20 hours (``everything``: all), one after the other.
+
+        Call it daily: grants then do not die of idleness. A grant that is found dead pauses its profile, and
+        its person is asked for once; one that is known to be dead is not tried again until they signed in.
+        """
+        from recapito.health import Scan
+
+        async with aclosing(self._health(Scan(company, operator, everything)).checked()) as found:
+            async for each in found:
+                yield each
+
     async def close(self, timeout: float | None = None) -> None:
         """Close sessions, journal and, if :meth:`open` opened it, the store; within ``timeout`` (5) seconds.
 
@@ -160,6 +239,33 @@ class AsyncMailer:
     def _checking(self, trial: Trial, call_hook: "CallHook | None" = None) -> Checking:
         engine = self._running()
         return Checking(engine, trial, call_hook or engine.hook_thread)
+
+    def _desk(self, call_hook: "CallHook | None") -> "Desk":
+        from recapito.signing import Desk
+
+        engine = self._running()
+        return Desk(engine, call_hook or engine.hook_thread)
+
+    async def _begin(self, wish: "Wish", call_hook: "CallHook | None" = None) -> "Begun":
+        from recapito.signing import begin
+
+        return await begin(self._desk(call_hook), wish)
+
+    async def _finish(self, answer: "Answer", call_hook: "CallHook | None" = None) -> "SignedIn | Begun":
+        from recapito.signing import finish
+
+        return await finish(self._desk(call_hook), answer)
+
+    async def _sign_out(self, key: ProfileKey, by: str, call_hook: "CallHook | None" = None) -> bool:
+        from recapito.signing import sign_out
+
+        return await sign_out(self._desk(call_hook), key, by or key.operator)
+
+    def _health(self, scan: "Scan", call_hook: "CallHook | None" = None) -> "Health":
+        from recapito.health import Health
+
+        engine = self._running()
+        return Health(engine, scan, call_hook or engine.hook_thread)
 
     def _running(self) -> Engine:
         if self._closed:

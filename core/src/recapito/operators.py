@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from recapito import settings
 from recapito.attention import Attention, profile_subject
@@ -19,10 +19,10 @@ from recapito.senders import checked_senders
 if TYPE_CHECKING:
     from recapito.plugins import Plugins
     from recapito.problem import Problem
-    from recapito.store import ProfileRow, Store
+    from recapito.store import ProfileRow, Save, Store
     from recapito.transport import TransportInfo
 
-__all__ = ["Changes", "Operators", "Saved"]
+__all__ = ["Changes", "Operators", "Prepared", "Saved"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,31 @@ class Changes:
     limits: Limits | None = None
     trusted_host: bool | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` takes back: JSON types only, without the secrets."""
+        given = {name: getattr(self, name) for name in _PLAIN if getattr(self, name) is not None}
+        if self.aliases is not None:
+            given["aliases"] = list(self.aliases)
+        if self.limits is not None:
+            given["limits"] = self.limits.to_dict()
+        return given | {"settings": dict(self.settings)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The changes that :meth:`to_dict` wrote."""
+        aliases, limits = stored.get("aliases"), stored.get("limits")
+        plain: dict[str, Any] = {name: stored.get(name) for name in _PLAIN}
+        return cls(
+            **plain,
+            aliases=None if aliases is None else tuple(aliases),
+            limits=None if limits is None else Limits.from_dict(limits),
+            settings=stored.get("settings") or {},
+        )
+
+
+#: The changes that are what they are in JSON too.
+_PLAIN = ("sender", "sender_name", "reply_to", "transport", "trusted_host")
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -51,6 +76,16 @@ class Saved:
     created: bool
     fields: tuple[str, ...]
     proposal: Proposal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A profile as it would be, and what saves it together with something else (a grant); None: nothing changes."""
+
+    found: Found
+    created: bool
+    fields: tuple[str, ...]
+    save: "Save | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +112,21 @@ class Operators:
         Raises Misconfigured with ``fields``: every wrong field is named at once.
         """
         return self._draft(key, changes).found
+
+    def prepare(self, key: ProfileKey, changes: Changes) -> Prepared:
+        """As :meth:`draft`, with what the store is given to save it in a transaction with something else."""
+        from recapito.store import Save
+
+        draft = self._draft(key, changes)
+        created = draft.before is None
+        save = Save(
+            draft.found.profile,
+            _typed(changes, draft),
+            "created" if created else "edited",
+            draft.fields,
+            _seen(draft),
+        )
+        return Prepared(draft.found, created, draft.fields, save if created or draft.fields else None)
 
     def save(self, key: ProfileKey, changes: Changes, *, by: str) -> Saved:
         """Validate, save, audit and tell. A paused profile whose secrets or settings changed runs again.
@@ -194,10 +244,22 @@ class Operators:
         repaired = {"settings", "secrets", "transport", "sender"} & {
             name.partition(".")[0] for name in draft.fields
         }
-        if repaired and draft.before and self._store.resume(key, by=by):
+        if not repaired or not draft.before or self._still_dead(found.profile):
+            return Saved(found, draft.before is None, draft.fields, draft.proposal)
+        if self._store.resume(key, by=by):
             self._attention.solved(profile_subject(key))
             self._tell(found.profile, "resumed", by)
         return Saved(found, draft.before is None, draft.fields, draft.proposal)
+
+    def _still_dead(self, profile: Profile) -> bool:
+        """Whether the grant that paused the profile is dead as before: only a new sign-in brings it back."""
+        paused = self._store.state(profile.key).problem
+        if paused is None or not self._plugins.info(profile.transport).sign_in(profile):
+            return False
+        grant = self._store.grant(profile.key)
+        if grant is None or grant.problem is None or grant.transport != profile.transport:
+            return False
+        return grant.problem.code == paused.code
 
     def _tell(self, profile: Profile, action: Any, by: str, **more: Any) -> None:
         if self._plugins.implements("recapito_record_change"):

@@ -96,6 +96,10 @@ class Resolver:
         """What the source has at this moment; blocking."""
         return self._source.get(key)
 
+    def keeps(self, store: "Store") -> bool:
+        """Whether the profiles are the store's own, and not a host's."""
+        return self._source is store
+
     def access_now(self, profile: Profile) -> Access:
         """How the profile gets its tokens at this moment, whatever was read before; blocking."""
         return self._accesses.read(profile)
