@@ -207,7 +207,7 @@ def _moment(said: str) -> datetime | None:
 
 
 def _message(recipient: str) -> Message:
-    _ = translation("recapito", preferred_language()).gettext
+    _ = translation("recapito_gmail_oauth", preferred_language()).gettext
     return Message(
         to=[recipient],
         subject=_("Test message"),

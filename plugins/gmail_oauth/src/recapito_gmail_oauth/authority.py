@@ -15,17 +15,19 @@ from recapito_gmail_oauth.google import Google
 
 __all__ = ["Authority", "error_of"]
 
-#: Seconds for one request, whatever it drips.
-_PATIENCE = 20.0
 _OK = 200
 
 
 class Authority:
-    """The token endpoint and its neighbours, for one act of one sign-in; ``client`` is the registration's name."""
+    """The token endpoint and its neighbours, for one act of one sign-in.
 
-    def __init__(self, context: SignInContext, client: str) -> None:
+    ``client`` is the registration's name; ``patience`` the seconds for one request, whatever it drips.
+    """
+
+    def __init__(self, context: SignInContext, client: str, patience: float) -> None:
         self.context = context
         self.client = client
+        self._patience = patience
         self.google = Google.of(context.client.settings)
 
     async def post(self, url: str, fields: Mapping[str, str | Secret]) -> Answer:
@@ -80,7 +82,7 @@ class Authority:
                         for name, value in headers.items()
                     },
                     content=_form(fields),
-                    deadline_in=_PATIENCE,
+                    deadline_in=self._patience,
                 )
         except HttpFailure as exc:
             raise explained(self.context, exc, host, self.client) from exc.with_traceback(None)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from recapito.transport import SignInContext
 
-__all__ = ["Requests", "Said", "refreshed"]
+__all__ = ["PATIENCE", "Requests", "Said", "refreshed"]
 
-#: Seconds for all requests of one refresh (:meth:`recapito.transport.SignIn.refresh` allows 25).
-PATIENCE = 22.0
+#: Seconds for all requests of one act (:meth:`recapito.transport.SignIn.refresh` allows 25).
+PATIENCE = 20.0
 _METADATA = ("metadata.google.internal", "169.254.169.254")
 _METADATA_PATIENCE = 3.0
 _METADATA_LIMIT = 100_000
@@ -91,14 +91,14 @@ class Requests:
         return url
 
 
-async def refreshed(context: "SignInContext", google: Google, make: Make) -> Said:
-    """What came of refreshing the credentials that ``make`` gives.
+async def refreshed(context: "SignInContext", google: Google, make: Make, patience: float = PATIENCE) -> Said:
+    """What came of refreshing the credentials that ``make`` gives, within ``patience`` seconds.
 
     ``make`` runs in a thread: it may read files, and import google-auth.
     """
     async with Http(context.tls(google.ca), proxy=google.proxy) as http:
         places = {TOKEN_URI: google.token_uri, IAM_ROOT: google.iam_root}
-        requests = Requests(BlockingHttp(http, PATIENCE), places)
+        requests = Requests(BlockingHttp(http, patience), places)
         answer = await context.in_thread(_refreshed, requests, make)
     return Said(answer, requests.url)
 

@@ -10,7 +10,7 @@ from recapito.secret import Secret
 from recapito.transport import Attempt, Grant, Refreshed, SignInContext, SignInKind, Step
 from recapito_gmail_oauth.authority import Authority, error_of
 from recapito_gmail_oauth.google import TOKEN_URI, scope_of
-from recapito_gmail_oauth.refresh import Requests, Said, refreshed
+from recapito_gmail_oauth.refresh import PATIENCE, Requests, Said, refreshed
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -28,8 +28,9 @@ class ServiceAccountSignIn:
 
     kind: SignInKind = "service-account"
 
-    def __init__(self, client: str, sends_by: str, mailbox: str) -> None:
+    def __init__(self, client: str, sends_by: str, mailbox: str, patience: float = PATIENCE) -> None:
         self.client = client
+        self._patience = patience
         self.resource = scope_of(sends_by)
         self.scopes = frozenset({self.resource})
         self._mailbox = mailbox
@@ -49,9 +50,11 @@ class ServiceAccountSignIn:
 
     async def refresh(self, context: SignInContext, grant: Grant, resource: str) -> Refreshed:  # noqa: ARG002
         """A new token for this mailbox and scope, by google-auth."""
-        authority = Authority(context, self.client)
+        authority = Authority(context, self.client, self._patience)
         make = self._keyed if "key" in context.client.secrets else self._keyless
-        said = await refreshed(context, authority.google, lambda requests: make(context, requests))
+        said = await refreshed(
+            context, authority.google, lambda requests: make(context, requests), self._patience
+        )
         self._refuse(authority, said)
         data = authority.judged(said.answer)
         return Refreshed(checked_token(data.get("access_token"), data.get("expires_in")))

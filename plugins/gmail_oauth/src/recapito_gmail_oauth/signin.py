@@ -21,7 +21,7 @@ from recapito.transport import Attempt, Grant, Refreshed, SignInContext, SignInK
 from recapito_gmail_oauth.authority import Authority, error_of
 from recapito_gmail_oauth.google import Google, scope_of, spelled
 from recapito_gmail_oauth.kept import IDLE, Kept
-from recapito_gmail_oauth.refresh import Requests, refreshed
+from recapito_gmail_oauth.refresh import PATIENCE, Requests, refreshed
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -36,13 +36,15 @@ _REFRESH_TOKEN_LIMIT = 4096
 class GoogleSignIn:
     """A :class:`~recapito.transport.SignIn` by authorisation code and PKCE (RFC 7636).
 
-    It asks for what sending by ``sends_by`` needs, and for the address of whoever consents.
+    It asks for what sending by ``sends_by`` needs, and for the address of whoever consents. ``patience`` is
+    in seconds, for each act.
     """
 
     kind: SignInKind = "code"
 
-    def __init__(self, client: str, sends_by: str) -> None:
+    def __init__(self, client: str, sends_by: str, patience: float = PATIENCE) -> None:
         self.client = client
+        self._patience = patience
         self.resource = scope_of(sends_by)
         self.scopes = frozenset({"openid", "email", self.resource})
 
@@ -68,7 +70,7 @@ class GoogleSignIn:
 
     async def finish(self, context: SignInContext, attempt: Attempt, query: Mapping[str, str]) -> Grant:
         """Redeem the code. Held where a person refused, or Google gave nothing that lasts."""
-        authority = Authority(context, self.client)
+        authority = Authority(context, self.client, self._patience)
         refuse_other_issuer(query, authority.google.issuer)
         refuse_error(query, context, authority.google.token_host, self.client)
         if not query.get("code"):
@@ -93,7 +95,7 @@ class GoogleSignIn:
 
     async def refresh(self, context: SignInContext, grant: Grant, resource: str) -> Refreshed:  # noqa: ARG002
         """A new token, by google-auth; one serves every scope that was granted, whichever ``resource`` is meant."""
-        authority, kept = Authority(context, self.client), Kept.of(grant.secret)
+        authority, kept = Authority(context, self.client, self._patience), Kept.of(grant.secret)
 
         def credentials(_requests: Requests) -> "Credentials":
             from google.oauth2.credentials import Credentials
@@ -106,7 +108,7 @@ class GoogleSignIn:
                 client_secret=context.client.secrets["client_secret"].reveal(),
             )
 
-        answer = (await refreshed(context, authority.google, credentials)).answer
+        answer = (await refreshed(context, authority.google, credentials, self._patience)).answer
         now = datetime.now(UTC)
         if isinstance(answer, Answer) and error_of(answer) == "invalid_grant" and kept.died_of_testing(now):
             raise Held(authority.refused("testing-expired", answer))
@@ -123,7 +125,7 @@ class GoogleSignIn:
 
     async def revoke(self, context: SignInContext, grant: Grant) -> None:
         """Give the refresh token back (RFC 7009), and every access token with it. A dead one needs no giving back."""
-        authority, kept = Authority(context, self.client), Kept.of(grant.secret)
+        authority, kept = Authority(context, self.client, self._patience), Kept.of(grant.secret)
         url = authority.google.revoke_uri
         answer = await authority.post(url, {"token": kept.refresh_token})
         if answer.status != _OK and error_of(answer) not in ("invalid_token", "invalid_grant"):
