@@ -1,5 +1,6 @@
 """Every change of a profile goes through one door: validated, completed, saved, audited and told."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recapito import Misconfigured, NotFound, Outcome, Problem, ProfileKey, Secrets, Store, hookimpl
+from recapito import Limits, Misconfigured, NotFound, Outcome, Problem, ProfileKey, Secrets, Store, hookimpl
 from recapito.attention import Attention, profile_subject, subject_of
 from recapito.hookspecs import Change, Subject
 from recapito.operators import Changes, Operators
@@ -416,3 +417,20 @@ def test_a_problem_of_a_client_has_one_subject_for_all_its_profiles() -> None:
         == Subject("client", "google", None, "")
     )
     assert subject_of(ANNA, AUTH) == profile_subject(ANNA)
+
+
+def test_changes_wait_in_a_sign_in_without_their_secrets() -> None:
+    changes = Changes(
+        sender="anna@ditta.example",
+        sender_name="",
+        aliases=("info@ditta.example",),
+        transport="memory",
+        settings={"account": None, "port": 465},
+        secrets=Secrets({"password": "s3greto"}),
+        limits=Limits(concurrency=2),
+        trusted_host=False,
+    )
+    kept = json.loads(json.dumps(changes.to_dict()))
+    assert "s3greto" not in repr(kept)
+    assert Changes.from_dict(kept) == replace(changes, secrets=Secrets())
+    assert Changes.from_dict(json.loads(json.dumps(Changes().to_dict()))) == Changes()
