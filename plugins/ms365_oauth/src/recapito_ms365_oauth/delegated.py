@@ -58,7 +58,7 @@ class Delegated:
             token,
             Grant(
                 account=grant.account,
-                scopes=self._granted(data),
+                scopes=_granted(data, self.scopes | grant.scopes) or grant.scopes,
                 secret=kept.secret,
                 idle_until=datetime.now(UTC) + IDLE,
             ),
@@ -80,15 +80,10 @@ class Delegated:
         """The grant in an answer of the token endpoint; Held where it has none that lasts."""
         return Grant(
             account=_account(microsoft, data, hint, issuer, nonce),
-            scopes=self._granted(data),
+            scopes=_granted(data, self.scopes),
             secret=Kept(_refresh_token(microsoft, data), public).secret,
             idle_until=datetime.now(UTC) + IDLE,
         )
-
-    def _granted(self, data: Mapping[str, Any]) -> frozenset[str]:
-        said = data.get("scope")
-        # An answer without it grants what was asked for (RFC 6749 §5.1).
-        return granted(said, self.scopes) if isinstance(said, str) else self.scopes
 
 
 def warn_of_expiry(context: SignInContext) -> None:
@@ -101,6 +96,12 @@ def warn_of_expiry(context: SignInContext) -> None:
         context.log.warning(
             "the secret of the client %s expires on %s", context.client.info.name, ends.isoformat()
         )
+
+
+def _granted(data: Mapping[str, Any], asked: frozenset[str]) -> frozenset[str]:
+    said = data.get("scope")
+    # An answer without it grants what was asked for (RFC 6749 §5.1).
+    return granted(said, asked) if isinstance(said, str) else asked
 
 
 def _mapping(found: object) -> Mapping[str, Any]:

@@ -185,7 +185,7 @@ class GraphSession:
         if count > RECIPIENTS:
             raise Refused(problem("RCPT-OVER-LIMIT", host=host, count=count, limit=RECIPIENTS))
         if content.size > most:
-            size, limit = (f"{octets / 1_000_000:g}" for octets in (content.size, most))
+            size, limit = f"{content.size / 1_000_000:.1f}", f"{most / 1_000_000:g}"
             raise Refused(problem("MSG-TOO-BIG", step="message", host=host, n=size, max=limit))
 
     def _refined(self, error: DeliveryError, envelope: "Envelope") -> DeliveryError:
