@@ -109,16 +109,13 @@ class ApiSession:
             raise Refused(
                 problem("MSG-TOO-BIG", step="message", host=self._google.api_host, n=size, max=most)
             )
-        begun = False
+        await self._turn(deadline)
         try:
-            async with asyncio.timeout_at(deadline), self._busy:
-                begun = True
-                answer = await self._upload(carried, deadline)
-        except (TimeoutError, asyncio.CancelledError) as exc:
-            if begun:
-                raise
-            code = "SEND-TIMEOUT" if isinstance(exc, TimeoutError) else "SEND-CANCELLED"
-            raise NotSent(problem(code, step="message", host=self._google.api_host)) from exc
+            if not self.usable:
+                raise NotSent(problem("NET-LOST", step="message", host=self._google.api_host))
+            answer = await self._upload(carried, deadline)
+        finally:
+            self._busy.release()
         return self._receipt(envelope, content, answer)
 
     async def close(self) -> None:
@@ -148,6 +145,15 @@ class ApiSession:
             return CheckStep("message", perf_counter() - started, exc.problem)
         return CheckStep("message", perf_counter() - started, detail=receipt.server_reply or "")
 
+    async def _turn(self, deadline: float) -> None:
+        """Wait for the message before; nothing of this one is on the line yet."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._busy.acquire()
+        except (TimeoutError, asyncio.CancelledError) as exc:
+            code = "SEND-TIMEOUT" if isinstance(exc, TimeoutError) else "SEND-CANCELLED"
+            raise NotSent(problem(code, step="message", host=self._google.api_host)) from exc
+
     async def _upload(self, content: "Content", deadline: float) -> Answer:
         try:
             return await self._line.call(
@@ -158,12 +164,17 @@ class ApiSession:
                 body=Streamed(content.size, content.chunks),
                 deadline=deadline,
             )
+        except asyncio.CancelledError as exc:
+            # The line lets it through only where the last byte may have left.
+            raise UnknownOutcome(
+                problem("UNCERTAIN", step="message", host=self._google.api_host)
+            ) from exc.with_traceback(None)
         except DeliveryError as exc:
             raise _refined(exc, client_of(self._profile.settings)) from exc.__cause__
 
     def _receipt(self, envelope: "Envelope", content: "Content", answer: Answer) -> Receipt:
         data = answer.json() or {}
-        reply = f"{answer.status} {answer.body[:_SHOWN].decode('utf-8', 'replace')}"
+        reply = " ".join(f"{answer.status} {answer.text}".split())[:_SHOWN]
         identity = data.get("id")
         if not isinstance(identity, str) or not identity:
             raise UnknownOutcome(

@@ -29,31 +29,45 @@ class Authority:
         self.client = client
         self._patience = patience
         self.google = Google.of(context.client.settings)
+        # What was told to an endpoint: should it repeat one, it is masked.
+        self._hidden: list[Secret] = []
+
+    def hide(self, *secrets: Secret) -> None:
+        """Show none of these in what an endpoint says."""
+        self._hidden += secrets
 
     async def post(self, url: str, fields: Mapping[str, str | Secret]) -> Answer:
         """The answer to a form, whatever it says; NotSent and Held where there is none."""
-        return await self._request("POST", url, {"Content-Type": "application/x-www-form-urlencoded"}, fields)
+        self.hide(*(value for value in fields.values() if isinstance(value, Secret)))
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await self._request("POST", url, headers, _form(fields))
 
     async def get(self, url: str, token: Secret) -> Answer:
         """The answer to a question under an access token."""
-        return await self._request("GET", url, {"Authorization": token}, {})
+        self.hide(token)
+        return await self._request("GET", url, {"Authorization": Secret(f"Bearer {token.reveal()}")}, b"")
 
     def judged(self, answer: Answer | HttpFailure | None, **params: str) -> Mapping[str, Any]:
         """The JSON of an answer that is one; otherwise raises what is behind it, with ``params`` for its texts."""
-        if answer is None:
-            raise NotSent(self.problem("OAUTH-ANSWER"))
         if isinstance(answer, Answer) and answer.status == _OK and (data := answer.json()) is not None:
             return data
-        error = explained(self.context, answer, self.google.token_host, self.client)
-        raise _with(error, {**params, **error.problem.params})
+        error = self.error(answer)
+        raise type(error)(error.problem.with_(params={**params, **error.problem.params}))
+
+    def error(self, answer: Answer | HttpFailure | None, url: str = "") -> DeliveryError:
+        """What is behind an answer that gives nothing, from ``url`` (default: the token endpoint)."""
+        if answer is None:
+            return NotSent(self.problem("OAUTH-ANSWER"))
+        host = _host(url) or self.google.token_host
+        return explained(self.context, answer, host, self.client, hidden=self._hidden)
 
     def refused(self, error: str, answer: Answer | None = None) -> Problem:
-        """The problem by a key of recapito's own, with the words of an answer where there is one."""
-        said = (answer.json() or {}).get("error_description") if answer else ""
+        """The problem by a key of the catalogue's rules, with the words of an answer where there is one."""
+        said = self.error(answer).problem.reply if answer else None
         reply = ServerReply(
             "oauth",
             answer.status if answer else 0,
-            str(said or ""),
+            said or "",
             error=error,
             host=self.google.token_host,
             step="sign-in",
@@ -61,44 +75,39 @@ class Authority:
         )
         return self._ours(self.context.explain(reply))
 
-    def problem(self, code: str, **params: Any) -> Problem:
-        """One of the codes, with this client's name."""
-        return self._ours(problem(code, step="sign-in", host=self.google.token_host, **params))
+    def problem(self, code: str, answer: Answer | None = None, **params: Any) -> Problem:
+        """One of the codes, with this client's name, and the words of an answer where there is one."""
+        said = self.error(answer).problem.reply if answer else None
+        return self._ours(problem(code, step="sign-in", host=self.google.token_host, reply=said, **params))
 
     def _ours(self, found: Problem) -> Problem:
         return found.with_(params={"client": self.client, **found.params})
 
     async def _request(
-        self, method: str, url: str, headers: Mapping[str, str | Secret], fields: Mapping[str, str | Secret]
+        self, method: str, url: str, headers: Mapping[str, str | Secret], content: bytes | Secret
     ) -> Answer:
-        host = urlsplit(url).hostname or ""
         try:
             async with Http(self.context.tls(self.google.ca), proxy=self.google.proxy) as http:
                 return await http.request(
-                    method,
-                    url,
-                    headers={
-                        name: f"Bearer {value.reveal()}" if isinstance(value, Secret) else value
-                        for name, value in headers.items()
-                    },
-                    content=_form(fields),
-                    deadline_in=self._patience,
+                    method, url, headers=headers, content=content, deadline_in=self._patience
                 )
         except HttpFailure as exc:
-            raise explained(self.context, exc, host, self.client) from exc.with_traceback(None)
+            raise self.error(exc, url) from exc
 
 
 def error_of(answer: object) -> str:
     """OAuth's ``error`` in an answer; empty where it has none."""
     data = answer.json() if isinstance(answer, Answer) else None
-    return str(data.get("error") or "") if isinstance(data, dict) else ""
+    return str(data.get("error") or "") if data else ""
 
 
-def _form(fields: Mapping[str, str | Secret]) -> bytes:
-    return urlencode(
-        {name: value.reveal() if isinstance(value, Secret) else value for name, value in fields.items()}
-    ).encode("ascii")
+def _form(fields: Mapping[str, str | Secret]) -> Secret:
+    return Secret(
+        urlencode(
+            {name: value.reveal() if isinstance(value, Secret) else value for name, value in fields.items()}
+        )
+    )
 
 
-def _with(error: DeliveryError, params: Mapping[str, Any]) -> DeliveryError:
-    return type(error)(error.problem.with_(params=params))
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""

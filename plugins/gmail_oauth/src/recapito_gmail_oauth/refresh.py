@@ -8,9 +8,10 @@ would ask three times, sleeping, whatever a 429 says.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from recapito.oauth import Answer, BlockingHttp, Http, HttpFailure
+from recapito.secret import Secret
 from recapito_gmail_oauth.google import IAM_ROOT, TOKEN_URI, Google
 
 if TYPE_CHECKING:
@@ -32,10 +33,14 @@ Make = Callable[["Requests"], "Credentials"]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The last answer of a refresh and where it came from; None: google-auth found nobody to ask."""
+    """The last answer of a refresh and where it came from; None: google-auth found nobody to ask.
+
+    ``told`` are the signed assertions that were sent.
+    """
 
     answer: Answer | HttpFailure | None
     url: str
+    told: tuple[Secret, ...] = ()
 
 
 class Stopped(Exception):
@@ -63,6 +68,7 @@ class Requests:
         #: The last answer, and where it was asked for.
         self.answer: Answer | None = None
         self.url = ""
+        self.told: tuple[Secret, ...] = ()
 
     def __call__(
         self,
@@ -77,6 +83,7 @@ class Requests:
         self.url = self._placed(url)
         if self.url.startswith("http://"):
             return _metadata(self.url, method, headers or {})
+        self.told += _assertions(body)
         self.answer = answer = self._http.request(
             method, self.url, headers=dict(headers or {}), body=body or b""
         )
@@ -100,7 +107,7 @@ async def refreshed(context: "SignInContext", google: Google, make: Make, patien
         places = {TOKEN_URI: google.token_uri, IAM_ROOT: google.iam_root}
         requests = Requests(BlockingHttp(http, patience), places)
         answer = await context.in_thread(_refreshed, requests, make)
-    return Said(answer, requests.url)
+    return Said(answer, requests.url, requests.told)
 
 
 def _refreshed(requests: Requests, make: Make) -> Answer | HttpFailure | None:
@@ -111,9 +118,18 @@ def _refreshed(requests: Requests, make: Make) -> Answer | HttpFailure | None:
         make(requests).refresh(requests)  # type: ignore[no-untyped-call]
     except HttpFailure as exc:
         return exc.with_traceback(None)
-    except (Stopped, GoogleAuthError, ValueError, TypeError, KeyError):
-        pass  # an answer that google-auth cannot use is judged where it is used
+    except Stopped:
+        pass
+    except (GoogleAuthError, ValueError, TypeError, KeyError):
+        if requests.answer is not None and requests.answer.status == _OK:
+            # It may be the token of another identity, got on the way to the one that was asked for.
+            return HttpFailure("answer", via="http")
     return requests.answer
+
+
+def _assertions(body: bytes | None) -> tuple[Secret, ...]:
+    fields = parse_qsl((body or b"").decode("utf-8", "replace")) if b"assertion=" in (body or b"") else []
+    return tuple(Secret(value) for name, value in fields if name == "assertion")
 
 
 def _metadata(url: str, method: str, headers: Mapping[str, str]) -> _Response:

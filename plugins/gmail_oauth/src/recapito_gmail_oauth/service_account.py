@@ -55,6 +55,7 @@ class ServiceAccountSignIn:
         said = await refreshed(
             context, authority.google, lambda requests: make(context, requests), self._patience
         )
+        authority.hide(*said.told)
         self._refuse(authority, said)
         data = authority.judged(said.answer)
         return Refreshed(checked_token(data.get("access_token"), data.get("expires_in")))
@@ -96,11 +97,9 @@ class ServiceAccountSignIn:
         if error_of(answer) in _NOT_DELEGATED:
             client_id = str(settings.get("client_id") or _key_field(authority.context, "client_id"))
             scopes = " ".join(sorted(self.scopes))
-            found = authority.problem("GOOGLE-DELEGATION", client_id=client_id, scopes=scopes)
-            raise Held(found.with_(reply=answer.text))
+            raise Held(authority.problem("GOOGLE-DELEGATION", answer, client_id=client_id, scopes=scopes))
         if keyless and said.url != authority.google.token_uri and answer.status in _REFUSALS:
-            found = authority.problem("GOOGLE-KEYLESS", service_account=keyless)
-            raise Held(found.with_(reply=answer.text))
+            raise Held(authority.problem("GOOGLE-KEYLESS", answer, service_account=keyless))
 
 
 def _key_field(context: SignInContext, name: str) -> str:

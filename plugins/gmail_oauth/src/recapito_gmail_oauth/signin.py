@@ -10,7 +10,6 @@ from recapito.oauth import (
     Answer,
     challenge,
     checked_token,
-    explained,
     id_token_claims,
     new_state,
     refuse_error,
@@ -96,6 +95,7 @@ class GoogleSignIn:
     async def refresh(self, context: SignInContext, grant: Grant, resource: str) -> Refreshed:  # noqa: ARG002
         """A new token, by google-auth; one serves every scope that was granted, whichever ``resource`` is meant."""
         authority, kept = Authority(context, self.client, self._patience), Kept.of(grant.secret)
+        authority.hide(kept.refresh_token)
 
         def credentials(_requests: Requests) -> "Credentials":
             from google.oauth2.credentials import Credentials
@@ -129,7 +129,7 @@ class GoogleSignIn:
         url = authority.google.revoke_uri
         answer = await authority.post(url, {"token": kept.refresh_token})
         if answer.status != _OK and error_of(answer) not in ("invalid_token", "invalid_grant"):
-            raise explained(context, answer, urlsplit(url).hostname or "", self.client)
+            raise authority.error(answer, url)
 
     async def _account(self, authority: Authority, attempt: Attempt, data: Mapping[str, Any]) -> str:
         """The address of whoever consented: from the id token, or asked for where there is none."""
