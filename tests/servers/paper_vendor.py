@@ -57,18 +57,22 @@ class Vendor:
     unticked: frozenset[str] = frozenset()
     #: Raised by what is asked next, once for each name: begin, finish, refresh, revoke.
     errors: dict[str, BaseException] = field(default_factory=dict)
+    #: What crashes with an error that shows all that it was given.
+    careless: str = ""
     #: How often a device is told to wait, and the seconds that it then waits.
     waits: int = 0
     interval: float = 5.0
     lives: timedelta = timedelta(hours=1)
     idle: timedelta | None = timedelta(days=90)
     asked: Counter[str] = field(default_factory=Counter)
-    attempts: list[Attempt] = field(default_factory=list)
-    queries: list[dict[str, str]] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list, repr=False)
+    queries: list[dict[str, str]] = field(default_factory=list, repr=False)
     hints: list[str] = field(default_factory=list)
 
-    def meets(self, what: str) -> None:
+    def meets(self, what: str, *given: str) -> None:
         self.asked[what] += 1
+        if what == self.careless:
+            raise ValueError(f"bad answer to {given}")
         if error := self.errors.pop(what, None):
             raise error
 
@@ -85,9 +89,9 @@ class PaperSignIn:
     resource: str = "mail"
 
     async def begin(self, context: SignInContext, attempt: Attempt) -> Step:
-        self.vendor.meets("begin")
         self.vendor.attempts.append(attempt)
         self.vendor.hints.append(attempt.hint)
+        self.vendor.meets("begin", attempt.state, attempt.verifier.reveal())
         if self.kind == "code":
             return Step(url=f"https://vendor.example/authorize?state={attempt.state}&hint={attempt.hint}")
         if self.kind == "device":
@@ -99,7 +103,7 @@ class PaperSignIn:
     ) -> Grant | Step:
         self.vendor.attempts.append(attempt)
         self.vendor.queries.append(dict(query))
-        self.vendor.meets("finish")
+        self.vendor.meets("finish", *query.values(), attempt.verifier.reveal())
         if self.kind == "device" and self.vendor.waits:
             self.vendor.waits -= 1
             return self._device_step()

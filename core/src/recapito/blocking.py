@@ -168,7 +168,10 @@ class Mailer:
         from recapito.signing import Wish
 
         key = key_of(operator, profile, company)
-        wish = Wish(key, kind, redirect_uri, session, by, changes)
+        wish, session = (
+            Wish(key, kind, redirect_uri, session, by, changes),
+            "",
+        )  # it may be a cookie of the host's
         return self._call(lambda caller: self._mailer._begin(wish, caller))
 
     def finish_sign_in(
@@ -187,8 +190,8 @@ class Mailer:
         from recapito.signing import Answer
 
         key, hidden = key_of(operator, "default", company), Secrets(query)
-        query = {}  # a traceback that shows locals must not show the code
         answer = Answer(key.company, key.operator, hidden, session, by)
+        query, session = {}, ""  # a traceback that shows locals must not show the code
         return self._call(lambda caller: self._mailer._finish(answer, caller))
 
     def sign_out(

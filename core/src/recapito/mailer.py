@@ -156,7 +156,11 @@ class AsyncMailer:
         from recapito.signing import Wish
 
         key = key_of(operator, profile, company)
-        return await self._begin(Wish(key, kind, redirect_uri, session, by, changes))
+        wish, session = (
+            Wish(key, kind, redirect_uri, session, by, changes),
+            "",
+        )  # it may be a cookie of the host's
+        return await self._begin(wish)
 
     async def finish_sign_in(
         self,
@@ -178,8 +182,9 @@ class AsyncMailer:
         from recapito.signing import Answer
 
         key, hidden = key_of(operator, "default", company), Secrets(query)
-        query = {}  # a traceback that shows locals must not show the code
-        return await self._finish(Answer(key.company, key.operator, hidden, session, by))
+        answer = Answer(key.company, key.operator, hidden, session, by)
+        query, session = {}, ""  # a traceback that shows locals must not show the code
+        return await self._finish(answer)
 
     async def sign_out(
         self, operator: str | Operator, *, profile: str = "default", company: str = "", by: str = ""

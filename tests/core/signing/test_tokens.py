@@ -168,6 +168,7 @@ def test_saving_the_client_sets_its_profiles_going_again(
 ) -> None:
     for operator in ("anna", "bruno"):
         sign_in(operator)
+    for operator in ("anna", "bruno"):
         vendor.errors["refresh"] = Held(SECRET)
         with pytest.raises(Held):
             mailer.send(operator, message)

@@ -1,6 +1,6 @@
 """What a sign-in is begun and finished with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from recapito.secret import Secrets
@@ -19,7 +19,7 @@ class Wish:
     key: "ProfileKey"
     kind: Literal["device"] | None = None
     redirect_uri: str = ""
-    session: str = ""
+    session: str = field(default="", repr=False)
     by: str = ""
     changes: "Changes | None" = None
 
@@ -34,5 +34,5 @@ class Answer:
     company: str
     operator: str
     query: Secrets
-    session: str = ""
+    session: str = field(default="", repr=False)
     by: str = ""
