@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from recapito.access import NO_PERSON
+from recapito.attention import profile_subject
 from recapito.catalogue import problem
 from recapito.errors import Held, NotSent
 from recapito.operators import Changes
@@ -148,6 +149,7 @@ async def _kept(desk: "Desk", store: "Store", aim: "Aim", grant: Grant, by: str)
     )
     row: GrantRow = await desk.engine.in_thread(save)
     desk.engine.vault().forget(key)
+    await desk.engine.in_thread(desk.engine.attention.solved, profile_subject(key))
     await desk.client_works(key.company, aim.client.info.name)
     changes = []
     if prepared and prepared.save:

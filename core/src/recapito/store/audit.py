@@ -37,11 +37,12 @@ def write(
     by: str,
     action: str,
     key: ProfileKey | None = None,
+    company: str | None = None,
     fields: Sequence[str] = (),
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a row to the transaction of ``connection``."""
-    company, operator, name = key or (None, None, None)
+    """Add a row to the transaction of ``connection``; ``company`` is whose it is where no profile is concerned."""
+    company, operator, name = key or (company, None, None)
     row = {
         "at": datetime.now(UTC),
         "done_by": storable(by),

@@ -1,6 +1,6 @@
 """Profiles and their secrets: read for each send, saved with their audit in one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +25,20 @@ if TYPE_CHECKING:
     from recapito.store.database import Database
     from recapito.store.sealed import SecretTable
 
-__all__ = ["ABSENT", "Opened", "ProfileRow", "Save", "get", "listed", "opened", "remove", "row", "save"]
+__all__ = [
+    "ABSENT",
+    "Opened",
+    "ProfileRow",
+    "Save",
+    "checked",
+    "get",
+    "listed",
+    "opened",
+    "remove",
+    "row",
+    "save",
+    "save_one",
+]
 
 #: The revision to expect of a profile that must not exist yet.
 ABSENT = ""
@@ -140,25 +153,35 @@ def save(database: "Database", secrets: "SecretTable", items: Iterable[Save], *,
 
     Raises Misconfigured: PROFILE-CHANGED, SETTINGS-INVALID for what no database can hold, KEY-…, STORE-….
     """
-    wanted = [Save(*item) for item in items]
-    for item in wanted:
-        refuse_impossible(item.profile.key)
-        refuse_unstorable(item.profile.key, _texts(item))
+    wanted = checked(items)
 
     def work(connection: "Connection") -> list[str]:
         revision = touch(connection)
         for item in wanted:
-            _save_one(connection, secrets, item, revision)
-            audit.write(
-                connection, by=by, action=item.action, key=item.profile.key, fields=tuple(item.fields)
-            )
+            save_one(connection, secrets, item, revision, by)
         return [str(revision)] * len(wanted)
 
     return database.write(work) if wanted else []
 
 
-def remove(database: "Database", secrets: "SecretTable", key: ProfileKey, *, by: str) -> None:
-    """Delete profile, secrets and state; NotFound (PROFILE-UNKNOWN) where there is none."""
+def checked(items: Iterable[Save]) -> list[Save]:
+    """The items, all of which can be kept; Misconfigured (SETTINGS-INVALID) for what no database can hold."""
+    wanted = [Save(*item) for item in items]
+    for item in wanted:
+        refuse_impossible(item.profile.key)
+        refuse_unstorable(item.profile.key, _texts(item))
+    return wanted
+
+
+def remove(
+    database: "Database",
+    secrets: "SecretTable",
+    key: ProfileKey,
+    *,
+    by: str,
+    after: "Sequence[Callable[[Connection, SecretTable, ProfileKey], None]]" = (),
+) -> None:
+    """Delete profile, secrets and state, and what ``after`` forgets; NotFound (PROFILE-UNKNOWN) where there is none."""
 
     def work(connection: "Connection") -> None:
         touch(connection)
@@ -166,6 +189,8 @@ def remove(database: "Database", secrets: "SecretTable", key: ProfileKey, *, by:
         if row is None:
             raise NotFound(problem("PROFILE-UNKNOWN", profile=key, operator=key.operator))
         secrets.remove(connection, row.id)
+        for what in after:
+            what(connection, secrets, key)
         state.forget(connection, key)
         connection.execute(delete(schema.profile).where(_table.id == row.id))
         audit.write(connection, by=by, action="removed", key=key)
@@ -173,7 +198,8 @@ def remove(database: "Database", secrets: "SecretTable", key: ProfileKey, *, by:
     database.write(work)
 
 
-def _save_one(connection: "Connection", secrets: "SecretTable", item: Save, revision: int) -> None:
+def save_one(connection: "Connection", secrets: "SecretTable", item: Save, revision: int, by: str) -> None:
+    """Save and audit one of those that :func:`checked` has seen, in a transaction that has touched the store."""
     key = item.profile.key
     row = connection.execute(_ID, named(key)).first()
     present = ABSENT if row is None else str(row.revision)
@@ -189,6 +215,7 @@ def _save_one(connection: "Connection", secrets: "SecretTable", item: Save, revi
         owner = row.id
         connection.execute(update(schema.profile).where(_table.id == owner).values(values))
     secrets.write(connection, owner, item.secrets)
+    audit.write(connection, by=by, action=item.action, key=key, fields=tuple(item.fields))
 
 
 def _texts(item: Save) -> dict[str, Any]:

@@ -23,9 +23,12 @@ from recapito.store.columns import Json, Moment
 __all__ = [
     "HEAD",
     "REVISIONS",
+    "attempt",
     "attention",
     "audit",
+    "client",
     "company",
+    "grant",
     "journal",
     "key",
     "lowered",
@@ -38,7 +41,7 @@ __all__ = [
 ]
 
 #: Every revision that this version knows, in order: what a database says is compared with them without Alembic.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData()
@@ -99,7 +102,7 @@ profile = Table(
     UniqueConstraint("company", "operator", "name", name="recapito_profile_key"),
 )
 
-#: ``owner`` is the immutable id of the row that the secret belongs to: a profile's, later a client's.
+#: ``owner`` is the immutable id of the row that the secret belongs to: a profile's, client's, grant's or attempt's.
 secret = Table(
     "recapito_secret",
     metadata,
@@ -169,6 +172,64 @@ journal = Table(
     Index("recapito_journal_operator", "company", "operator", "name", "id"),
     Index("recapito_journal_reference", "reference"),
     sqlite_with_rowid=False,
+)
+
+#: A company's OAuth registrations, by the name of their kind.
+client = Table(
+    "recapito_client",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("company", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created", Moment, nullable=False),
+    UniqueConstraint("company", "name", name="recapito_client_key"),
+)
+
+#: By the profile's key, since a host may keep the profiles itself. ``id`` is new with each sign-in; ``generation``
+#: counts what was saved since. ``problem`` is why it gives no tokens, met with the client's ``client_revision``.
+grant = Table(
+    "recapito_grant",
+    metadata,
+    *_key_columns(primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("transport", Text, nullable=False),
+    Column("sign_in", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("idle_until", Moment),
+    Column("generation", BigInteger, nullable=False),
+    Column("granted", Moment, nullable=False),
+    Column("refreshed", Moment),
+    Column("problem", Json),
+    Column("client_revision", Text, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", Moment),
+)
+
+#: Sign-ins that were begun. States and sessions are kept as SHA-256: what is read here finishes none.
+attempt = Table(
+    "recapito_attempt",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state_hash", Text, nullable=False, unique=True),
+    *_key_columns(),
+    Column("transport", Text, nullable=False),
+    Column("sign_in", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("session_hash", Text, nullable=False),
+    Column("begun_by", Text, nullable=False),
+    Column("draft", Json),
+    Column("interval", Double, nullable=False),
+    Column("begun", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+    Index("recapito_attempt_profile", "company", "operator", "name"),
+    Index("recapito_attempt_expires", "expires"),
 )
 
 #: As Alembic makes it; apart from ``metadata``, since it is Alembic's own.

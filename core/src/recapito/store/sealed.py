@@ -53,6 +53,12 @@ class SecretTable:
         """Delete all secrets of ``owner``."""
         connection.execute(delete(schema.secret).where(schema.secret.c.owner == owner))
 
+    def of(self, connection: "Connection", owner: str) -> Secrets:
+        """All secrets of ``owner``. Raises Misconfigured (KEY-…, SECRET-DAMAGED)."""
+        table = schema.secret.c
+        rows = connection.execute(select(table.field, table.sealed).where(table.owner == owner)).all()
+        return self.open(connection, owner, [(row.field, row.sealed) for row in rows])
+
     def open(self, connection: "Connection", owner: str, rows: Iterable[tuple[str, bytes]]) -> Secrets:
         """The secrets of ``owner`` from what is kept. Raises Misconfigured (KEY-…, SECRET-DAMAGED)."""
         return Secrets({field: self._opened(connection, owner, field, sealed) for field, sealed in rows})

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select, update
 
-from recapito.problem import Problem
+from recapito.problem import Problem, Scope
 from recapito.profile import ProfileKey
 from recapito.store import audit, schema
 from recapito.store.names import is_possible, refuse_impossible, storable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from recapito.store.database import Database
 
-__all__ = ["ACTIVE", "State", "matches", "named", "pause", "read", "resume", "state_of"]
+__all__ = ["ACTIVE", "State", "matches", "named", "pause", "read", "resume", "resume_client", "state_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,41 @@ def resume(database: "Database", key: ProfileKey, *, by: str) -> bool:
         return True
 
     return database.read(lambda connection: read(connection, key)).paused and database.write(work)
+
+
+def resume_client(database: "Database", company: str, client: str, *, by: str) -> tuple[ProfileKey, ...]:
+    """Let the company's profiles run that this client had paused; and forget why its grants gave no tokens."""
+
+    def concerned(problem: "Problem | None") -> bool:
+        at_fault = problem is not None and problem.scope is Scope.CLIENT
+        return at_fault and problem is not None and problem.params.get("client") == client
+
+    def paused(connection: "Connection") -> list[ProfileKey]:
+        rows = connection.execute(select(schema.state).where(schema.state.c.company == company))
+        return [
+            ProfileKey(row.company, row.operator, row.name)
+            for row in rows
+            if concerned(Problem.from_dict(row.problem))
+        ]
+
+    def work(connection: "Connection") -> tuple[ProfileKey, ...]:
+        touch(connection)
+        keys = tuple(paused(connection))
+        for key in keys:
+            forget(connection, key)
+            audit.write(connection, by=by, action="resumed", key=key, detail={"client": client})
+        table = schema.grant.c
+        rows = connection.execute(
+            select(table.id, table.problem).where(
+                (table.company == company) & (table.client == client) & table.problem.is_not(None)
+            )
+        ).all()
+        for row in rows:
+            if concerned(Problem.from_dict(row.problem)):
+                connection.execute(update(schema.grant).where(table.id == row.id).values(problem=None))
+        return keys
+
+    return database.write(work)
 
 
 def forget(connection: "Connection", key: ProfileKey) -> None:

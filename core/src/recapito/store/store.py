@@ -12,7 +12,19 @@ from recapito.limits import Limits
 from recapito.problem import Problem
 from recapito.profile import Found, Profile, ProfileKey
 from recapito.secret import Secret
-from recapito.store import audit, company, lowered, memory, migration, profiles, rotation, schema, state
+from recapito.store import (
+    attempts,
+    audit,
+    company,
+    grants,
+    lowered,
+    memory,
+    migration,
+    profiles,
+    rotation,
+    schema,
+    state,
+)
 from recapito.store.audit import AuditRow
 from recapito.store.box import Box
 from recapito.store.database import Database
@@ -21,6 +33,7 @@ from recapito.store.keys import Keyring, KeySource, NewKey, key_source, keys_new
 from recapito.store.profiles import Opened, ProfileRow, Save
 from recapito.store.rotation import Rotated
 from recapito.store.sealed import SecretTable
+from recapito.store.sign_ins import SignIns
 from recapito.store.state import State
 from recapito.store.version import Version
 from recapito.store.where import Where, located
@@ -28,7 +41,7 @@ from recapito.store.where import Where, located
 __all__ = ["Store"]
 
 
-class Store:
+class Store(SignIns):
     """recapito's own tables in one database. Any thread may use it; after a fork the child opens its own
     connections. It is a :class:`~recapito.profile.ProfileSource`.
 
@@ -169,8 +182,9 @@ class Store:
         return profiles.save(self.database, self._secrets, (Save(*item) for item in items), by=by)
 
     def remove(self, key: ProfileKey, *, by: str) -> None:
-        """Delete a profile, its secrets and its state; NotFound where there is none."""
-        profiles.remove(self.database, self._secrets, key, by=by)
+        """Delete a profile, its secrets, grant and state; NotFound where there is none."""
+        after = (grants.forget, attempts.forget)
+        profiles.remove(self.database, self._secrets, key, by=by, after=after)
 
     def companies(self) -> tuple[str, ...]:
         """The names of all companies; one exists from its first profile on."""
