@@ -34,17 +34,27 @@ class AppSignIn:
         self.client = client
         self.resource: Resource = resource
 
-    async def begin(self, context: SignInContext, attempt: Attempt) -> Step:
+    async def begin(self, context: SignInContext, attempt: Attempt) -> Step:  # noqa: ARG002 - nobody is sent away
         """Nothing to do for a person; Held where the registration cannot do it."""
         _fit(context)
         return Step()
 
-    async def finish(self, context: SignInContext, attempt: Attempt, query: Mapping[str, str]) -> Grant:
+    async def finish(
+        self,
+        context: SignInContext,
+        attempt: Attempt,  # noqa: ARG002
+        query: Mapping[str, str],  # noqa: ARG002
+    ) -> Grant:
         """An empty grant: the registration's own credential gives each token."""
         _fit(context)
         return Grant(account="", scopes=self.scopes, secret=Secret(""))
 
-    async def refresh(self, context: SignInContext, grant: Grant, resource: str) -> Refreshed:
+    async def refresh(
+        self,
+        context: SignInContext,
+        grant: Grant,  # noqa: ARG002 - it is empty
+        resource: str,
+    ) -> Refreshed:
         """A new token for all that the app was granted at ``resource``."""
         microsoft = _fit(context)
         warn_of_expiry(context)

@@ -69,7 +69,7 @@ def check_pair(pem: "SecretStr", passphrase: "SecretStr | None") -> None:
     except (ValueError, TypeError):
         raise ValueError(N_("holds no private key in PEM that can be read with this passphrase")) from None
     if not isinstance(key, RSAPrivateKey):
-        raise ValueError(N_("holds a key that is no RSA key: Microsoft takes no other"))
+        raise ValueError(N_("holds a key that is no RSA key: Microsoft takes no other"))  # noqa: TRY004 - a form's
     if key.public_key().public_bytes(*as_bytes) != certificate.public_key().public_bytes(*as_bytes):
         raise ValueError(N_("holds a key and a certificate that do not belong together"))
 

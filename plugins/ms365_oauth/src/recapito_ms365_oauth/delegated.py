@@ -50,7 +50,7 @@ class Delegated:
         def act(app: "msal.ClientApplication") -> Mapping[str, Any]:
             return _mapping(app.acquire_token_by_refresh_token(kept.refresh_token.reveal(), scopes))
 
-        data = await ask(context, microsoft, act, public=kept.public)
+        data = await ask(context, microsoft, act, public=kept.public, hidden=(kept.refresh_token,))
         token = checked_token(data.get("access_token"), data.get("expires_in"))
         if "refresh_token" in data:
             kept = Kept(_refresh_token(microsoft, data), kept.public)

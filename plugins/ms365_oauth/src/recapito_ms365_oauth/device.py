@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from recapito.catalogue import problem
+from recapito.errors import Held
 from recapito.secret import Secret, Secrets
 from recapito.transport import Attempt, Grant, SignInContext, SignInKind, Step
 from recapito_ms365_oauth.delegated import Delegated
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DeviceSignIn"]
 
 _WAITS = ("authorization_pending", "slow_down")
+# RFC 8628 §3.5, and as Entra's older endpoints say it.
+_OVER = ("expired_token", "code_expired")
 _LONGEST = 120
 
 
@@ -28,7 +32,7 @@ class DeviceSignIn(Delegated):
 
     kind: SignInKind = "device"
 
-    async def begin(self, context: SignInContext, attempt: Attempt) -> Step:
+    async def begin(self, context: SignInContext, attempt: Attempt) -> Step:  # noqa: ARG002 - there is no redirect
         """The address to open on any device, and the code to type there."""
         microsoft = Microsoft.of(context.client.settings)
         metadata = await tenant_metadata(context, microsoft)
@@ -41,7 +45,10 @@ class DeviceSignIn(Delegated):
         return _step(microsoft, flow, str(metadata["issuer"]))
 
     async def finish(
-        self, context: SignInContext, attempt: Attempt, query: Mapping[str, str]
+        self,
+        context: SignInContext,
+        attempt: Attempt,
+        query: Mapping[str, str],  # noqa: ARG002
     ) -> Grant | Step:
         """Ask once whether the person is done; a Step while they are not."""
         microsoft = Microsoft.of(context.client.settings)
@@ -56,7 +63,10 @@ class DeviceSignIn(Delegated):
             )
             return found
 
-        data = await ask(context, microsoft, act, public=True, waits=_WAITS)
+        hidden = (Secret(str(flow.get("device_code") or "")),)
+        data = await ask(context, microsoft, act, public=True, waits=(*_WAITS, *_OVER), hidden=hidden)
+        if data.get("error") in _OVER:
+            raise Held(problem("SIGN-IN-STATE", step="sign-in", host=microsoft.login_host))
         if "error" in data:
             return _step(microsoft, flow, issuer)
         return self.left(microsoft, data, public=True, hint=attempt.hint, issuer=issuer)

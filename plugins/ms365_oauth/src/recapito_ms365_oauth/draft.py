@@ -53,7 +53,7 @@ class Drafts:
                 "POST",
                 f"{self._root}{draft}/send",
                 accept={202},
-                headers={**headers, "Content-Length": "0"},
+                headers=headers,
                 deadline=deadline,
             )
         except UnknownOutcome:

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from recapito.catalogue import problem
 from recapito.errors import DeliveryError, Held, NotSent
 from recapito.oauth import Answer, BlockingHttp, Http, HttpFailure, explained
+from recapito.secret import Secret
 from recapito_ms365_oauth.credential import credential_of
 
 if TYPE_CHECKING:
@@ -88,9 +89,7 @@ class _Requests:
         shown = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         # requests, which msal expects here, leaves out what is None.
         fields = {name: value for name, value in (data or {}).items() if value is not None}
-        self.answer = answer = self._http.request(
-            "POST", url, headers=shown, body=urlencode(fields).encode("ascii")
-        )
+        self.answer = answer = self._http.request("POST", url, headers=shown, body=Secret(urlencode(fields)))
         waiting = answer.status == _BAD_REQUEST and fields.get("grant_type") == _DEVICE_CODE
         if answer.json() is None or not (answer.status == _OK or waiting):
             raise _Stopped
@@ -107,11 +106,13 @@ async def ask(
     *,
     public: bool,
     waits: Collection[str] = (),
+    hidden: Collection[Secret] = (),
     **params: str,
 ) -> Mapping[str, Any]:
     """What msal returned, without an ``error`` that is not one of ``waits``; raises the problem behind anything else.
 
-    ``public``: the app does not prove itself. ``params`` are for the problem's texts.
+    ``public``: the app does not prove itself. ``hidden`` must not show in the words that are kept, ``params`` are
+    for the problem's texts.
     """
     async with Http(context.tls(microsoft.ca), proxy=microsoft.proxy) as http:
         requests = _Requests(BlockingHttp(http, PATIENCE), microsoft)
@@ -121,13 +122,15 @@ async def ask(
     if isinstance(found, DeliveryError):
         raise found
     answer = requests.answer if isinstance(found, Mapping) else found
-    raise refused(context, microsoft, answer, **params)
+    raise refused(context, microsoft, answer, hidden=hidden, **params)
 
 
 def refused(
     context: "SignInContext",
     microsoft: "Microsoft",
     found: "Answer | HttpFailure | _Unreadable | None",
+    *,
+    hidden: Collection[Secret] = (),
     **params: str,
 ) -> DeliveryError:
     """The error behind an answer that gives nothing."""
@@ -140,7 +143,7 @@ def refused(
         isinstance(found, Answer) and found.status == _OK and not (found.json() or {}).get("error")
     ):
         return unusable(microsoft)
-    error = explained(context, found, microsoft.login_host, client)
+    error = explained(context, found, microsoft.login_host, client, hidden=hidden)
     error = type(error)(error.problem.with_(params={**params, **error.problem.params}))
     return with_link(microsoft, error)
 

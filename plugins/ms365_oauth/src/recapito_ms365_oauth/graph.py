@@ -10,7 +10,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from recapito.catalogue import problem
-from recapito.errors import DeliveryError, NotSent, RecapitoError, Refused, delivery_error
+from recapito.errors import DeliveryError, NotSent, RecapitoError, Refused, UnknownOutcome, delivery_error
 from recapito.message import Message
 from recapito.oauth import Answer, ApiLine, api_steps
 from recapito.outcome import Outcome
@@ -100,9 +100,16 @@ class GraphSession:
         hidden = hidden_recipients(self._profile, envelope, content)
         await self._take_turn(deadline)
         try:
+            if not self.usable:
+                raise NotSent(problem("NET-LOST", step="message", host=self._microsoft.graph_host))
             answer = await self._sent(content, hidden, deadline)
         except DeliveryError as exc:
             raise self._refined(exc, envelope) from exc.__cause__
+        except asyncio.CancelledError as exc:
+            # Let through by the line where the whole message had left.
+            raise UnknownOutcome(
+                problem("UNCERTAIN", step="message", host=self._microsoft.graph_host)
+            ) from exc
         finally:
             self._busy.release()
         identity = answer.headers.get("request-id", "")

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from recapito.errors import DeliveryError
 from recapito.oauth import challenge, new_state, refuse_error, refuse_other_issuer
-from recapito.secret import Secrets
+from recapito.secret import Secret, Secrets
 from recapito.transport import Attempt, Grant, SignInContext, SignInKind, Step
 from recapito_ms365_oauth.credential import has_credential
 from recapito_ms365_oauth.delegated import Delegated
@@ -61,22 +61,23 @@ class CodeSignIn(Delegated):
             refuse_error(query, context, microsoft.login_host, self.client)
         except DeliveryError as exc:
             raise with_link(microsoft, exc) from None
-        if not query.get("code"):
+        code = Secret(query.get("code", ""))
+        if not code:
             raise unusable(microsoft)
         public = not has_credential(context.client)
         try:
-            data = await self._redeemed(context, microsoft, attempt, query["code"], public=public)
+            data = await self._redeemed(context, microsoft, attempt, code, public=public)
         except DeliveryError as exc:
             if public or _NOT_WANTED not in (exc.problem.reply or ""):
                 raise
             # The redirect URI is one of a program, and the app has a secret for its other ones.
             public = True
-            data = await self._redeemed(context, microsoft, attempt, query["code"], public=public)
+            data = await self._redeemed(context, microsoft, attempt, code, public=public)
         nonce = _hashed(attempt.private["nonce"].reveal())
         return self.left(microsoft, data, public=public, hint=attempt.hint, issuer=issuer, nonce=nonce)
 
     async def _redeemed(
-        self, context: SignInContext, microsoft: Microsoft, attempt: Attempt, code: str, *, public: bool
+        self, context: SignInContext, microsoft: Microsoft, attempt: Attempt, code: Secret, *, public: bool
     ) -> Mapping[str, Any]:
         def act(app: "msal.ClientApplication") -> Mapping[str, Any]:
             flow = {
@@ -87,11 +88,12 @@ class CodeSignIn(Delegated):
                 "nonce": attempt.private["nonce"].reveal(),
             }
             found: Mapping[str, Any] = app.acquire_token_by_auth_code_flow(
-                flow, {"state": attempt.state, "code": code}
+                flow, {"state": attempt.state, "code": code.reveal()}
             )
             return found
 
-        return await ask(context, microsoft, act, public=public, uri=attempt.redirect_uri)
+        hidden = (code, attempt.verifier)
+        return await ask(context, microsoft, act, public=public, hidden=hidden, uri=attempt.redirect_uri)
 
 
 def _hashed(nonce: str) -> str:
