@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recapito.attention import client_subject, subject_of
+from recapito.attention import client_subject, profile_subject, subject_of
 from recapito.catalogue import problem
 from recapito.client_context import ClientContext
 from recapito.errors import DeliveryError, Held
@@ -76,9 +76,10 @@ class Desk:
 
         await self.engine.following.wait(all_of_them(), self._hooks, None)
 
-    async def client_works(self, company: str, name: str) -> None:
-        """Forget what was told of the client: the same fault, come back, is news."""
-        await self.engine.in_thread(self.engine.attention.solved, client_subject(company, name))
+    async def works(self, key: "ProfileKey", client: str) -> None:
+        """Forget what was told of profile and client: the same fault, come back, is news."""
+        for subject in (profile_subject(key), client_subject(key.company, client)):
+            await self.engine.in_thread(self.engine.attention.solved, subject)
 
     async def _request_attention(self, key: "ProfileKey", problem: Problem) -> None:
         engine, subject = self.engine, subject_of(key, problem)

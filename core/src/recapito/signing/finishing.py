@@ -150,7 +150,7 @@ async def _kept(desk: "Desk", store: "Store", aim: "Aim", grant: Grant, by: str)
     row: GrantRow = await desk.engine.in_thread(save)
     desk.engine.vault().forget(key)
     await desk.engine.in_thread(desk.engine.attention.solved, profile_subject(key))
-    await desk.client_works(key.company, aim.client.info.name)
+    await desk.works(key, aim.client.info.name)
     changes = []
     if prepared and prepared.save:
         changes.append(change("created" if prepared.created else "edited", by, fields=prepared.fields))
