@@ -498,6 +498,8 @@ MORE: list[tuple[str, ServerReply, Outcome, Who]] = [
         H,
         A,
     ),
+    ("SIGN-IN-EXPIRED", oauth("AADSTS70019: The verification code has expired", "invalid_grant"), H, O),
+    ("SIGN-IN-EXPIRED", oauth("the code has expired", "expired_token"), H, O),
     ("OAUTH-POLICY", oauth("AADSTS70000: declined", "authorization_declined"), H, A),
     ("OAUTH-ACCOUNT", oauth("AADSTS50057: The user account is disabled.", "invalid_grant"), H, A),
     (

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from recapito.catalogue import problem
-from recapito.errors import Held
 from recapito.secret import Secret, Secrets
 from recapito.transport import Attempt, Grant, SignInContext, SignInKind, Step
 from recapito_ms365_oauth.delegated import Delegated
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["DeviceSignIn"]
 
 _WAITS = ("authorization_pending", "slow_down")
-# RFC 8628 §3.5, and as Entra's older endpoints say it.
-_OVER = ("expired_token", "code_expired")
 _LONGEST = 120
 
 
@@ -64,9 +60,7 @@ class DeviceSignIn(Delegated):
             return found
 
         hidden = (Secret(str(flow.get("device_code") or "")),)
-        data = await ask(context, microsoft, act, public=True, waits=(*_WAITS, *_OVER), hidden=hidden)
-        if data.get("error") in _OVER:
-            raise Held(problem("SIGN-IN-STATE", step="sign-in", host=microsoft.login_host))
+        data = await ask(context, microsoft, act, public=True, waits=_WAITS, hidden=hidden)
         if "error" in data:
             return _step(microsoft, flow, issuer)
         return self.left(microsoft, data, public=True, hint=attempt.hint, issuer=issuer)
