@@ -24,6 +24,7 @@ class Exchange:
         self._wire = wire
         self._outgoing = outgoing
         self._cap = cap
+        self._begun: h11.Event | type[h11.PAUSED] | None = None
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._body = bytearray()
@@ -40,17 +41,18 @@ class Exchange:
     @property
     def reusable(self) -> bool:
         """Whether the connection can carry another request."""
-        http, done = self._wire.http, h11.DONE
-        return self._whole and http.our_state is done and http.their_state is done and not self._wire.stirring
+        http = self._wire.http
+        both_done = http.our_state is h11.DONE and http.their_state is h11.DONE
+        # What came behind the answer would be taken for the answer to the next request.
+        return self._whole and both_done and not http.trailing_data[0] and not self._wire.stirring
 
-    async def run(self, head: Callable[[], h11.Request], *, wary: bool) -> Answer:
-        """The answer. ``wary``: the connection is not new, so it is looked at once more before the last byte leaves.
+    async def run(self, head: Callable[[], h11.Request]) -> Answer:
+        """The answer. ``head`` makes the head, which no frame that can wait holds.
 
-        ``head`` makes the head, which no frame that can wait holds. HttpFailure where there is no answer; a body
-        that ends early is an answer that is not whole.
+        HttpFailure where there is no answer; a body that ends early is an answer that is not whole.
         """
         try:
-            await self._send(head, wary=wary)
+            await self._send(head)
         except HttpFailure:
             # The server ended it while we wrote: it may have said why.
             pass
@@ -61,23 +63,32 @@ class Exchange:
         assert answer is not None
         return answer
 
-    async def _send(self, head: Callable[[], h11.Request], *, wary: bool) -> None:
+    async def _send(self, head: Callable[[], h11.Request]) -> None:
         wire, outgoing = self._wire, self._outgoing
         outgoing.sent = not outgoing.size
         await wire.write(wire.http.send(head()) or b"")
         async with aclosing(outgoing.pieces()) as pieces:
             async for piece, last in pieces:
-                if wary and last:
-                    await wire.settle()
-                if wire.stirring:  # an answer already, or the end
+                if await self._answered():
                     return
                 outgoing.sent = last
                 await wire.write(wire.http.send(h11.Data(data=piece)) or b"")  # type: ignore[arg-type]
         wire.http.send(h11.EndOfMessage())
 
+    async def _answered(self) -> bool:
+        """Whether an answer has begun, or the connection ended. An informational one (1xx) does not count."""
+        await self._wire.settle()
+        while self._wire.stirring:
+            event = await next_event(self._wire)
+            if isinstance(event, h11.Response):
+                self._begun = event
+                return True
+        return False
+
     async def _receive(self) -> None:
-        while not isinstance(event := await next_event(self._wire), h11.Response):
-            pass
+        event = self._begun
+        while not isinstance(event, h11.Response):
+            event = await next_event(self._wire)
         self._headers = headers = _joined(event)
         self._status = event.status_code
         if found := _KEPT_FOR.search(headers.get("keep-alive", "")):

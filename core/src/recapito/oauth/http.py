@@ -158,7 +158,7 @@ class Http:
         wire = await self._idle_wire(head.target.origin)
         if wire is not None:
             try:
-                return await self._exchanged(wire, head, outgoing, attempt, wary=True)
+                return await self._exchanged(wire, head, outgoing, attempt)
             except HttpFailure as exc:
                 # It ended while it was idle, and the body has not left: a new one, once.
                 if outgoing.sent or exc.kind != "lost":
@@ -167,16 +167,14 @@ class Http:
         wire = await Opening(head.target.origin, self._tls, self._proxy).open()
         attempt.step = ""
         self.connections += 1
-        return await self._exchanged(wire, head, outgoing, attempt, wary=False)
+        return await self._exchanged(wire, head, outgoing, attempt)
 
-    async def _exchanged(
-        self, wire: Wire, head: "_Head", outgoing: Outgoing, attempt: "_Attempt", *, wary: bool
-    ) -> Answer:
+    async def _exchanged(self, wire: Wire, head: "_Head", outgoing: Outgoing, attempt: "_Attempt") -> Answer:
         self.requests += 1
         self._in_use = wire
         attempt.exchange = exchange = Exchange(wire, outgoing, self._cap)
         try:
-            answer = await exchange.run(head.made, wary=wary)
+            answer = await exchange.run(head.made)
         except HttpFailure as exc:
             exc.sent = outgoing.sent
             raise
