@@ -65,6 +65,13 @@ class Visit:
             while await self.reader.read(65536):
                 pass
 
+    async def gone_without_reading(self) -> None:
+        """Take nothing more, and wait until the other side has closed."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        await asyncio.Event().wait()
+
 
 Act = Callable[[Visit], Awaitable[None]]
 

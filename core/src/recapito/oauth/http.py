@@ -163,9 +163,9 @@ class Http:
                 # It ended while it was idle, and the body has not left: a new one, once.
                 if outgoing.sent or exc.kind != "lost":
                     raise
-        attempt.exchange, attempt.step = None, "port"
-        wire = await Opening(head.target.origin, self._tls, self._proxy).open()
-        attempt.step = ""
+        attempt.exchange = None
+        attempt.opening = Opening(head.target.origin, self._tls, self._proxy)
+        wire = await attempt.opening.open()
         self.connections += 1
         return await self._exchanged(wire, head, outgoing, attempt)
 
@@ -215,8 +215,13 @@ class _Attempt:
     """How far a request has come, for whoever ends it."""
 
     def __init__(self) -> None:
+        self.opening: Opening | None = None
         self.exchange: Exchange | None = None
-        self.step: OpeningStep = ""
+
+    @property
+    def step(self) -> OpeningStep:
+        """Where the way to the server was left; empty once it was open."""
+        return self.opening.now if self.opening else ""
 
 
 class _Head:

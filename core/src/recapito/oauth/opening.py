@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import h11
 
 from recapito.oauth.exchange import next_event
-from recapito.oauth.failure import HttpFailure
+from recapito.oauth.failure import HttpFailure, OpeningStep
 from recapito.oauth.origin import Origin
 from recapito.oauth.wire import Wire
 from recapito.smtp.connect import Address, Unreachable, Unresolved, connect, resolve
@@ -41,6 +41,8 @@ class Opening:
         self._proxied = proxy is not None
         self._addresses: tuple[Address, ...] = ()
         self._wire: Wire | None = None
+        #: The step that :meth:`open` is at; empty before and after.
+        self.now: OpeningStep = ""
 
     @property
     def steps(self) -> OpeningSteps:
@@ -50,8 +52,10 @@ class Opening:
     async def open(self) -> Wire:
         """All the steps; whatever ends it early closes the connection."""
         try:
-            for _, step in self.steps:
+            for name, step in self.steps:
+                self.now = name
                 await step()
+            self.now = ""
         except BaseException:
             await self.abandon()
             raise
