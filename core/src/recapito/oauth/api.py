@@ -78,14 +78,15 @@ class ApiLine:
         """
         token = await self._token(deadline, step) if authorized else None
         answer = await self._asked(method, url, headers, body, deadline, step, token)
+        used = [token.value] if token else []
         if answer.status == _UNAUTHORIZED and token is not None and _UNAUTHORIZED not in accept:
             fresh = await self._token(deadline, step, refused=token)
             if fresh.value != token.value:
-                token = fresh
-                answer = await self._asked(method, url, headers, body, deadline, step, token)
+                used.append(fresh.value)
+                answer = await self._asked(method, url, headers, body, deadline, step, fresh)
         if answer.status in accept and answer.complete:
             return answer
-        raise self._refused(answer, step, token)
+        raise self._refused(answer, step, used)
 
     async def aclose(self) -> None:
         """Close the connection; never raises."""
@@ -147,8 +148,8 @@ class ApiLine:
             return NotSent(problem("HTTP-TEMPORARY", step=step, host=self.host))
         return delivery_error(never_unknown(of_failure(self.context, failure, self.host, step)))
 
-    def _refused(self, answer: Answer, step: "StepName", token: "Token | None") -> DeliveryError:
-        mask = masked([token.value] if token else [], self.context.secrets.values())
+    def _refused(self, answer: Answer, step: "StepName", used: list[Secret]) -> DeliveryError:
+        mask = masked(used, self.context.secrets.values())
         words = mask(error_text(answer))
         found = self.context.explain(
             ServerReply(
@@ -158,7 +159,7 @@ class ApiLine:
                 error=mask(error_key(answer)),
                 step=step,
                 host=self.host,
-                credential="token" if token else "none",
+                credential="token" if used else "none",
                 account=self._account,
                 retry_after=answer.retry_after,
             )

@@ -21,7 +21,7 @@ __all__ = ["Explaining", "explained", "masked", "never_unknown", "of_failure"]
 #: Characters of a secret that is masked: a shorter one is part of any text.
 _SHORTEST = 4
 _TEMPORARY = (408, 425, 429)
-_SERVER = 500
+_REFUSAL, _SERVER = 400, 500
 _TEXT, _KEY = 2000, 100
 
 
@@ -88,7 +88,9 @@ def _of_answer(context: "SignInContext", answer: Answer, host: str, mask: Mask) 
     error = data.get("error")
     if not isinstance(error, str) or not error:
         if answer.status not in _TEMPORARY and answer.status < _SERVER:
-            return problem("OAUTH-ANSWER", step="sign-in", host=host, reply=mask(answer.text) or None)
+            # What was to be a token may be in the body of a success: only refusals are quoted.
+            words = mask(answer.text) if answer.status >= _REFUSAL else ""
+            return problem("OAUTH-ANSWER", step="sign-in", host=host, reply=words or None)
         error = ""
     text = _words(data) if error else answer.text
     return context.explain(

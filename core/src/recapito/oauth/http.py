@@ -85,7 +85,7 @@ class Http:
         outgoing = content if isinstance(content, Outgoing) else Outgoing(content)
         head = _Head(method, Target.of(url), headers or {}, outgoing.size)
         # The frames of a traceback would show them, where they are no Secret.
-        headers, content = None, b""
+        url, headers, content = "", None, b""
         try:
             return await self._within(head, outgoing, deadline_in)
         except (HttpFailure, asyncio.CancelledError) as exc:

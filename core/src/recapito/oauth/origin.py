@@ -1,7 +1,7 @@
 """Where a request goes: an address taken apart, and refused where nothing may be sent there."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -37,11 +37,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An https address: who is connected to, and what is asked for there."""
+    """An https address: who is connected to, and what is asked for there, which may be a secret."""
 
     origin: Origin
     host: str
-    path: str
+    path: str = field(repr=False)
 
     @classmethod
     def of(cls, url: str) -> Self:
