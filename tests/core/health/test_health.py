@@ -208,6 +208,21 @@ def test_a_pause_that_the_grant_did_not_cause_is_not_ended(
     assert found.code == "PROFILE-PAUSED"
 
 
+@pytest.mark.parametrize("by", ["recapito", "admin"])
+def test_a_renewal_ends_only_the_pause_that_the_mailer_made_of_that_very_problem(
+    mailer: Mailer, sign_in: Any, aged: Any, store: Store, vendor: Vendor, by: str
+) -> None:
+    sign_in("anna")
+    aged(days=2)
+    vendor.errors["refresh"] = Held(SECRET)
+    look(mailer)
+    store.resume(ANNA, by="admin")
+    since = problem("SENDER-MS") if by == "recapito" else SECRET
+    store.pause(ANNA, since, by=by)
+    assert outcome(look(mailer)) == {"anna": "renewed"}
+    assert store.state(ANNA).problem == since
+
+
 def test_a_persons_pause_is_not_taken_over_by_a_dead_grant(
     mailer: Mailer, sign_in: Any, aged: Any, store: Store, vendor: Vendor, told: Any
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from paper_vendor import Vendor
 
-from recapito import Held, Mailer, Message, NotSent, RecapitoError, Secret, Store
+from recapito import AsyncMailer, Held, Mailer, Message, NotSent, RecapitoError, Secret, Store
 from recapito.catalogue import problem
 from recapito.testing.leaks import Leaks
 
@@ -55,6 +55,22 @@ def test_a_failure_shows_none_of_them(
             pytest.fail("it was meant to fail")
     assert vendor.attempts
     assert leaks.found(planted(vendor, state)) == []
+
+
+@pytest.mark.anyio
+async def test_nor_does_an_async_mailer(store: Store, hooks: Any, vendor: Vendor, leaks: Leaks) -> None:
+    vendor.careless = "finish"
+    with leaks.listening():
+        async with AsyncMailer(store, hooks=[hooks]) as mailer:
+            begun = await mailer.begin_sign_in("anna", redirect_uri=HERE, session=SESSION)
+            query = {"state": begun.state, "code": CODE}
+            try:
+                await mailer.finish_sign_in("anna", query, session=SESSION)
+            except NotSent as exc:
+                _forget_the_callers_own_frame(exc)
+                leaks.look_at_error("finish", exc)
+    assert vendor.asked["finish"] == 1
+    assert leaks.found(planted(vendor, begun.state)) == []
 
 
 def test_what_goes_well_shows_none_of_them(

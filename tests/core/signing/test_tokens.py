@@ -184,6 +184,31 @@ def test_saving_the_client_sets_its_profiles_going_again(
     assert told.asked_for == ["client paper OAUTH-APP-SECRET"] * 2
 
 
+@pytest.mark.parametrize("mended", ["saved", "a colleague signs in"])
+def test_a_clients_fault_that_comes_back_is_news(
+    mailer: Mailer,
+    sign_in: Callable[..., Any],
+    store: Store,
+    vendor: Vendor,
+    told: Any,
+    message: Message,
+    mended: str,
+) -> None:
+    for operator in ("anna", "bruno"):
+        sign_in(operator)
+    vendor.errors["refresh"] = Held(SECRET)
+    with pytest.raises(Held):
+        mailer.send("anna", message)
+    if mended == "saved":
+        Clients(store, mailer.plugins).save("", "paper", {}, {"client_secret": "nuovo"}, by="admin")
+    else:
+        sign_in("anna")
+    vendor.errors["refresh"] = Held(SECRET)
+    with pytest.raises(Held):
+        mailer.send("bruno", message)
+    assert told.asked_for == ["client paper OAUTH-APP-SECRET"] * 2
+
+
 def test_another_companys_client_resumes_nobody_here(
     mailer: Mailer, sign_in: Callable[..., Any], store: Store, vendor: Vendor, message: Message
 ) -> None:
