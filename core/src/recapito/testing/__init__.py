@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from recapito.testing.capturing import Captured, capture
     from recapito.testing.conformance import TransportConformance
     from recapito.testing.context import TestContext
+    from recapito.testing.google_server import GoogleServer
+    from recapito.testing.https_server import HttpsServer
     from recapito.testing.memory import MemoryMessage, MemoryTransport, ProbingMemoryTransport, memory_info
     from recapito.testing.memory_bench import MemoryBench
     from recapito.testing.script_server import ScriptServer
+    from recapito.testing.signin_context import TestSignInContext
     from recapito.testing.smtp_bench import SmtpBench
     from recapito.testing.smtp_server import SmtpServer
     from recapito.testing.specimen import Specimen
@@ -27,6 +30,8 @@ __all__ = [
     "Bench",
     "Captured",
     "CertificateAuthority",
+    "GoogleServer",
+    "HttpsServer",
     "MemoryBench",
     "MemoryMessage",
     "MemoryTransport",
@@ -37,6 +42,7 @@ __all__ = [
     "Specimen",
     "StoredMessage",
     "TestContext",
+    "TestSignInContext",
     "TransportConformance",
     "UnsupportedByBench",
     "capture",
@@ -48,6 +54,8 @@ _HOME = {
     "Bench": "bench",
     "Captured": "capturing",
     "CertificateAuthority": "authority",
+    "GoogleServer": "google_server",
+    "HttpsServer": "https_server",
     "MemoryBench": "memory_bench",
     "MemoryMessage": "memory",
     "MemoryTransport": "memory",
@@ -58,6 +66,7 @@ _HOME = {
     "Specimen": "specimen",
     "StoredMessage": "stored",
     "TestContext": "context",
+    "TestSignInContext": "signin_context",
     "TransportConformance": "conformance",
     "UnsupportedByBench": "bench",
     "capture": "capturing",

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
@@ -41,6 +41,7 @@ class Conduct(LoopThread):
     hostname: str
     users: dict[str, str]
     tokens: dict[str, str]
+    token_fits: Callable[[str, str], bool] | None
     size_limit: int
     extensions: set[str]
     mechanisms: list[str]
@@ -64,7 +65,7 @@ class Conduct(LoopThread):
     @property
     def signs_in(self) -> bool:
         """Whether mail is taken only after a sign-in."""
-        return bool(self.users or self.tokens)
+        return bool(self.users or self.tokens or self.token_fits)
 
     # The knobs
 

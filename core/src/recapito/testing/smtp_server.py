@@ -1,7 +1,7 @@
 """An SMTP server on loopback that behaves, until it is told not to."""
 
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Self
 
 from recapito.testing.authority import CertificateAuthority
@@ -15,7 +15,8 @@ class SmtpServer(Conduct):
     """A server in a thread of its own: a context manager, listening while inside it.
 
     ``tls`` is ``ssl`` (implicit), ``starttls`` (required before anything else) or ``plain``. ``users`` maps
-    names to passwords, ``tokens`` to access tokens (XOAUTH2); with neither nobody signs in. The certificate is
+    names to passwords, ``tokens`` to access tokens (XOAUTH2), and ``token_fits`` says whether a name may sign in
+    with a token; with none of them nobody signs in. The certificate is
     ``authority``'s for loopback, unless ``context`` is another server context. ``extensions`` are EHLO's other
     lines: ``DSN`` and ``CHUNKING`` are understood too.
 
@@ -31,6 +32,7 @@ class SmtpServer(Conduct):
         tls: Tls = "ssl",
         users: Mapping[str, str] | None = None,
         tokens: Mapping[str, str] | None = None,
+        token_fits: Callable[[str, str], bool] | None = None,
         authority: CertificateAuthority | None = None,
         context: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
@@ -44,6 +46,7 @@ class SmtpServer(Conduct):
         self.tls = tls
         self.users = dict(users or {})
         self.tokens = dict(tokens or {})
+        self.token_fits = token_fits
         self.authority = authority or CertificateAuthority()
         self.context = context or (None if tls == "plain" else self.authority.server_context())
         self.host = host

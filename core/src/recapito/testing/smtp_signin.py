@@ -95,7 +95,9 @@ class SignIns:
             field.partition("=")[::2] for field in answer.decode("utf-8", "replace").split("\x01") if field
         )
         user, token = fields.get("user", ""), fields.get("auth", "").removeprefix("Bearer ")
-        good = bool(token) and self._connection.server.tokens.get(user) == token
+        server = self._connection.server
+        fits = server.token_fits(user, token) if server.token_fits else server.tokens.get(user) == token
+        good = bool(token) and fits
         if not good:
             complaint = {"status": "400", "schemes": "Bearer", "scope": "https://mail.google.com/"}
             answer = await smtp.challenge_auth(b64encode(json.dumps(complaint).encode()), encode_to_b64=False)
