@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recapito.testing.https_server import HttpsServer
     from recapito.testing.memory import MemoryMessage, MemoryTransport, ProbingMemoryTransport, memory_info
     from recapito.testing.memory_bench import MemoryBench
+    from recapito.testing.microsoft_server import MicrosoftServer
     from recapito.testing.script_server import ScriptServer
     from recapito.testing.signin_context import TestSignInContext
     from recapito.testing.smtp_bench import SmtpBench
@@ -35,6 +36,7 @@ __all__ = [
     "MemoryBench",
     "MemoryMessage",
     "MemoryTransport",
+    "MicrosoftServer",
     "ProbingMemoryTransport",
     "ScriptServer",
     "SmtpBench",
@@ -59,6 +61,7 @@ _HOME = {
     "MemoryBench": "memory_bench",
     "MemoryMessage": "memory",
     "MemoryTransport": "memory",
+    "MicrosoftServer": "microsoft_server",
     "ProbingMemoryTransport": "memory",
     "ScriptServer": "script_server",
     "SmtpBench": "smtp_bench",
