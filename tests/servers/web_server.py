@@ -117,6 +117,9 @@ class WebServer:
             await self._visits(reader, writer, self.connections)
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass
+        except asyncio.CancelledError:
+            writer.transport.abort()  # close() would wait for the other side to read
+            raise
         finally:
             self.open -= 1
             self.served.discard(task)
@@ -155,7 +158,8 @@ async def serving(
         for task in tuple(web.served):
             task.cancel()
         await asyncio.gather(*web.served, return_exceptions=True)
-        await asyncio.sleep(0)
+        for _ in range(3):  # the loop's turns until sockets are closed
+            await asyncio.sleep(0)
 
 
 class Registration:

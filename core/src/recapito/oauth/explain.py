@@ -21,7 +21,7 @@ __all__ = ["Explaining", "explained", "masked", "never_unknown", "of_failure"]
 #: Characters of a secret that is masked: a shorter one is part of any text.
 _SHORTEST = 4
 _TEMPORARY = (408, 425, 429)
-_REFUSAL, _SERVER = 400, 500
+_REFUSAL, _SERVER, _GATEWAY_TIMEOUT = 400, 500, 504
 _TEXT, _KEY = 2000, 100
 
 
@@ -59,6 +59,10 @@ def of_failure(context: "Explaining", failure: HttpFailure, host: str, step: str
     """The problem behind a request without an answer. A name that is not found is a passing failure: it was once."""
     if failure.via == "http":
         return problem("OAUTH-ANSWER", step=step, host=host)
+    if failure.kind == "timeout" and not failure.step:
+        # It was reached, and is slow: as good as a proxy that says so.
+        slow = ServerReply("oauth", _GATEWAY_TIMEOUT, step=step, host=host, credential="token")
+        return context.explain(slow)
     reply = ServerReply(
         failure.via,
         text=failure.text,
