@@ -241,6 +241,8 @@ class Operators:
         key = draft.found.profile.key
         found = Found(draft.found.profile, draft.found.secrets, revision)
         self._tell(found.profile, "edited" if draft.before else "created", by, fields=draft.fields)
+        if draft.before and "transport" in draft.fields:
+            self._forget_grant(found.profile, by)
         repaired = {"settings", "secrets", "transport", "sender"} & {
             name.partition(".")[0] for name in draft.fields
         }
@@ -250,6 +252,14 @@ class Operators:
             self._attention.solved(profile_subject(key))
             self._tell(found.profile, "resumed", by)
         return Saved(found, draft.before is None, draft.fields, draft.proposal)
+
+    def _forget_grant(self, profile: Profile, by: str) -> None:
+        """What was granted to the transport that it has left is of no use to this one."""
+        grant = self._store.grant(profile.key)
+        if grant is None or grant.transport == profile.transport:
+            return
+        if self._store.remove_grant(profile.key, by=by):
+            self._tell(profile, "signed_out", by, fields=("grant",))
 
     def _still_dead(self, profile: Profile) -> bool:
         """Whether the grant that paused the profile is dead as before: only a new sign-in brings it back."""

@@ -239,3 +239,19 @@ def test_a_switch_that_the_grant_covers_needs_no_sign_in(
     assert needs_sign_in(operators.draft(anna, Changes(sender="b@example.it")), grant, plugins)
     assert needs_sign_in(covered, None, plugins)
     assert not needs_sign_in(operators.draft(CARLA, Changes()), None, plugins)
+
+
+def test_a_profile_that_goes_back_to_a_password_keeps_no_grant(
+    store: Store, operators: Operators, sign_in: Any, told: Any
+) -> None:
+    anna = ProfileKey("", "anna")
+    sign_in("anna")
+    operators.save(anna, Changes(sender_name="Anna"), by="anna")
+    assert store.grant(anna) is not None
+    operators.save(
+        anna,
+        Changes(transport="smtp_basic", settings=PASSWORD.settings, secrets=PASSWORD.secrets),
+        by="anna",
+    )
+    assert store.grant(anna) is None
+    assert told.actions[-2:] == ["anna edited", "anna signed_out"]
