@@ -39,6 +39,8 @@ class ServiceAccount:
         self.email = "recapito@project.iam.gserviceaccount.com"
         self.client_id = "104242424242424242424"
         self.domain = "example.com"
+        #: Seconds by which Google's clock is ahead of the one that signs.
+        self.ahead = 0.0
         self.scopes = {"https://www.googleapis.com/auth/gmail.send", "https://mail.google.com/"}
         self._private: rsa.RSAPrivateKey | None = None
         google.route("POST", "/v1/projects/-/serviceAccounts/*", self._sign)
@@ -66,7 +68,7 @@ class ServiceAccount:
         claims = self._claims(form.get("assertion", ""))
         if claims is None:
             return oauth_error(400, "invalid_grant", "Invalid JWT Signature.")
-        now = time.time()
+        now = time.time() + self.ahead
         issued, ends = claims.get("iat", 0), claims.get("exp", 0)
         if issued > now + _SKEW or ends < now or ends - issued > _HOUR:
             return oauth_error(400, "invalid_grant", _CLOCK)

@@ -29,14 +29,14 @@ class Kept:
     used: datetime
 
     @classmethod
-    def of(cls, secret: Secret) -> Self:
-        """What :attr:`secret` wrote; ValueError where it did not (its text is not in the error)."""
+    def of(cls, secret: Secret) -> Self | None:
+        """What :attr:`secret` wrote; None where it did not."""
         try:
             found: dict[str, Any] = json.loads(secret.reveal())
             since, used = (datetime.fromtimestamp(int(found[name]), UTC) for name in ("since", "used"))
             return cls(Secret(str(found["refresh_token"])), since, used)
         except (ValueError, KeyError, TypeError, OverflowError, OSError):
-            raise ValueError("this is not what a sign-in with Google keeps") from None
+            return None
 
     @property
     def secret(self) -> Secret:

@@ -83,6 +83,9 @@ class GoogleSignIn:
             "code_verifier": attempt.verifier,
         }
         answer = await authority.post(authority.google.token_uri, fields)
+        if error_of(answer) == "invalid_grant":
+            # Of a code it means that it was used, or came too late; of a grant it would mean that it is dead.
+            raise Held(authority.problem("OAUTH-REFUSED", answer))
         data = authority.judged(answer, uri=attempt.redirect_uri)
         now = datetime.now(UTC)
         return Grant(
@@ -94,7 +97,10 @@ class GoogleSignIn:
 
     async def refresh(self, context: SignInContext, grant: Grant, resource: str) -> Refreshed:  # noqa: ARG002
         """A new token, by google-auth; one serves every scope that was granted, whichever ``resource`` is meant."""
-        authority, kept = Authority(context, self.client, self._patience), Kept.of(grant.secret)
+        authority = Authority(context, self.client, self._patience)
+        kept = Kept.of(grant.secret)
+        if kept is None:
+            raise Held(authority.problem("OAUTH-REVOKED"))
         authority.hide(kept.refresh_token)
 
         def credentials(_requests: Requests) -> "Credentials":
@@ -126,6 +132,8 @@ class GoogleSignIn:
     async def revoke(self, context: SignInContext, grant: Grant) -> None:
         """Give the refresh token back (RFC 7009), and every access token with it. A dead one needs no giving back."""
         authority, kept = Authority(context, self.client, self._patience), Kept.of(grant.secret)
+        if kept is None:
+            return
         url = authority.google.revoke_uri
         answer = await authority.post(url, {"token": kept.refresh_token})
         if answer.status != _OK and error_of(answer) not in ("invalid_token", "invalid_grant"):
