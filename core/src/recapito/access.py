@@ -28,7 +28,8 @@ class Access:
     """How one profile gets its tokens, as it was read at one moment.
 
     ``sign_in`` is the transport's name for it, empty where the profile needs no token (a password). ``objection``
-    is why there is none to be had, known without asking anybody. ``make`` makes the sign-in.
+    is why there is none to be had, known without asking anybody. ``make`` makes the sign-in, ``account`` is whose
+    the grant is (empty: not told), ``scopes`` what the profile asks for.
     """
 
     sign_in: str = ""
@@ -36,6 +37,8 @@ class Access:
     grant_id: str = ""
     objection: "Problem | None" = None
     make: Callable[[], SignIn] | None = field(default=None, compare=False, repr=False)
+    account: str = ""
+    scopes: frozenset[str] = frozenset()
 
     @property
     def client_revision(self) -> str:
@@ -96,14 +99,13 @@ class AccessReader:
         if client is None:
             missing = no_client(self._plugins, sign_in.client)
             return Access(name, objection=missing, make=partial(make, profile))
-        row = store.grant(profile.key)
         if sign_in.kind in NO_PERSON:
-            if not _fits(row, profile, sign_in, name):
-                row = store.ensure_grant(
-                    profile.key, transport=profile.transport, sign_in=name, client=sign_in.client
-                )
-            return Access(name, client, row.id if row else "", None, partial(make, profile))
-        return _of_person(offered, profile, name, client, row)
+            wanted = offered.for_profile(profile, client.settings).account(profile)
+            row = _of_application(store, profile, name, sign_in, wanted)
+            return Access(
+                name, client, row.id, None, partial(make, profile), row.account, frozenset(sign_in.scopes)
+            )
+        return _of_person(offered, profile, name, client, store.grant(profile.key))
 
 
 def client_of(store: "Store", plugins: "Plugins", company: str, name: str) -> Client | None:
@@ -112,6 +114,21 @@ def client_of(store: "Store", plugins: "Plugins", company: str, name: str) -> Cl
     if stored is None or info is None:
         return None
     return Client(info, company, stored.settings, stored.secrets, stored.revision)
+
+
+def _of_application(
+    store: "Store", profile: "Profile", name: str, sign_in: SignIn, wanted: str
+) -> "GrantRow":
+    """The grant by which the application acts for one mailbox, made where there is none.
+
+    Its tokens may be good for that mailbox only: a profile that became another's needs others.
+    """
+    row = store.grant(profile.key)
+    if row is not None and _fits(row, profile, sign_in, name) and same_account(row.account, wanted):
+        return row
+    return store.ensure_grant(
+        profile.key, transport=profile.transport, sign_in=name, client=sign_in.client, account=wanted
+    )
 
 
 def _of_person(
@@ -124,12 +141,13 @@ def _of_person(
         if other.kind not in NO_PERSON and other.client == client.info.name:
             used = row.sign_in
     make = partial(offered.sign_ins[used], profile)
-    if row is None or not _fits(row, profile, make(), used):
+    sign_in = make()
+    if row is None or not _fits(row, profile, sign_in, used):
         return Access(name, client, "", _missing(profile, offered), make)
     wanted = offered.account(profile)
     other_account = bool(row.account) and not same_account(row.account, wanted)
     objection = problem("OAUTH-OTHER-USER", a=row.account, b=wanted) if other_account else None
-    return Access(used, client, row.id, objection, make)
+    return Access(used, client, row.id, objection, make, row.account, frozenset(sign_in.scopes))
 
 
 def _fits(row: "GrantRow | None", profile: "Profile", sign_in: SignIn, name: str) -> bool:

@@ -159,6 +159,8 @@ class ProfileContext:
             context=self.signing,
             grant_id=access.grant_id,
             client_revision=access.client_revision,
+            account=access.account,
+            scopes=access.scopes,
         )
 
     def _missing(self) -> Problem:

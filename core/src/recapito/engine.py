@@ -124,6 +124,8 @@ class Engine:
         if sends := [sending.close() for sending in tuple(self.sends)]:
             await asyncio.wait(sends, timeout=self._left(most))
         await self.pool.close(self._left(most))
+        if self._vault is not None:
+            await self._vault.close(self._left(most))
         await self.following.close(self._left(most))
         if self.journal is not None:
             await self._apart(partial(self.journal.close, max(0.1, self._left(ends))), ends)

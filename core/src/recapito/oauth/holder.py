@@ -13,8 +13,9 @@ __all__ = ["Holder"]
 class Holder:
     """A profile and how it signs in. ``make`` makes its sign-in, ``context`` what that is given.
 
-    ``grant_id`` is the grant that was found with the profile (empty: none), ``client_revision`` the client's: a
-    token that was had with others is not taken for one of this.
+    ``grant_id`` is the grant that was found with the profile (empty: none), ``account`` whose it is (empty: not
+    told), ``scopes`` what the profile asks for, ``client_revision`` the client's. A token that was had with others
+    is not taken for one of this.
     """
 
     key: ProfileKey
@@ -24,3 +25,5 @@ class Holder:
     context: Callable[[], SignInContext] = field(compare=False, repr=False)
     grant_id: str = ""
     client_revision: str = ""
+    account: str = ""
+    scopes: frozenset[str] = frozenset()

@@ -140,7 +140,8 @@ async def _kept(desk: "Desk", store: "Store", aim: "Aim", grant: Grant, by: str)
         transport=profile.transport,
         sign_in=aim.name,
         client=aim.client.info.name,
-        account=grant.account,
+        # Whose tokens an application has, its profile says.
+        account=grant.account or (aim.account if aim.sign_in.kind in NO_PERSON else ""),
         scopes=grant.scopes,
         secret=grant.secret,
         idle_until=grant.idle_until,

@@ -170,7 +170,9 @@ def ensure(database: "Database", secrets: "SecretTable", new: NewGrant) -> Grant
 
     def fits(found: GrantRow | None) -> bool:
         wanted = (new.transport, new.sign_in, new.client)
-        return found is not None and (found.transport, found.sign_in, found.client) == wanted
+        if found is None or (found.transport, found.sign_in, found.client) != wanted:
+            return False
+        return not new.account or found.account == new.account
 
     def work(connection: "Connection") -> GrantRow:
         touch(connection)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from recapito.problem import Problem
 from recapito.profile import ProfileKey
@@ -45,14 +45,17 @@ def lease(
     database: "Database", key: ProfileKey, grant_id: str, generation: int, owner: str, seconds: float
 ) -> bool:
     """True where ``owner`` alone may renew it now: nobody did, or their time was over, and it is still the same."""
-    now = datetime.now(UTC)
-    free = _table.lease_until.is_(None) | (_table.lease_until <= now)
-    # A clock that was set back by hours must not keep a dead owner's lease for as long.
-    free = free | (_table.lease_until > now + timedelta(seconds=2 * seconds))
-    same = _is(key, grant_id) & (_table.generation == generation)
-    taken = {"lease_owner": owner, "lease_until": now + timedelta(seconds=seconds)}
-    take = update(schema.grant).where(same & free).values(taken)
-    return database.write(lambda connection: bool(connection.execute(take).rowcount))
+
+    def work(connection: "Connection") -> bool:
+        now = _now(connection)
+        free = _table.lease_until.is_(None) | (_table.lease_until <= now)
+        # A clock that was set back by hours must not keep a dead owner's lease for as long.
+        free = free | (_table.lease_until > now + timedelta(seconds=2 * seconds))
+        same = _is(key, grant_id) & (_table.generation == generation)
+        taken = {"lease_owner": owner, "lease_until": now + timedelta(seconds=seconds)}
+        return bool(connection.execute(update(schema.grant).where(same & free).values(taken)).rowcount)
+
+    return database.write(work)
 
 
 def release(database: "Database", key: ProfileKey, grant_id: str, owner: str) -> None:
@@ -106,6 +109,14 @@ def fail(
 
 
 _FREE = {"lease_owner": None, "lease_until": None}
+
+
+def _now(connection: "Connection") -> datetime:
+    """The server's time where there is one: to a machine whose clock is ahead a lease must not be over at once."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now
 
 
 def _changed(new: Renewal) -> dict[str, object]:

@@ -112,9 +112,14 @@ class SignIns:
         )
         return grants.save(self.database, self._secrets, new, by=by, action=action, profile=profile)
 
-    def ensure_grant(self, key: ProfileKey, *, transport: str, sign_in: str, client: str) -> GrantRow:
-        """The grant as it is, or a new one without secrets: where the application itself signs in."""
-        new = NewGrant(key=key, transport=transport, sign_in=sign_in, client=client)
+    def ensure_grant(
+        self, key: ProfileKey, *, transport: str, sign_in: str, client: str, account: str = ""
+    ) -> GrantRow:
+        """The grant as it is, or a new one without secrets: where the application itself signs in.
+
+        One of another transport, sign-in or client gives way, and one for another ``account``, where that is said.
+        """
+        new = NewGrant(key=key, transport=transport, sign_in=sign_in, client=client, account=account)
         return grants.ensure(self.database, self._secrets, new)
 
     def lease_grant(
