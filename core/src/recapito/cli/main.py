@@ -20,6 +20,8 @@ _COMMANDS = {
     "profile": ("recapito.cli.profile:profile", N_("Profiles: list, show, set, remove, pause, import…")),
     "check": ("recapito.cli.check:check", N_("Try a profile step by step.")),
     "send": ("recapito.cli.send:send", N_("Send one message.")),
+    "auth": ("recapito.cli.auth:auth", N_("Sign in with Google or Microsoft; the company's clients.")),
+    "health": ("recapito.cli.health:health", N_("Renew sign-ins, and find those that are dead.")),
     "providers": ("recapito.cli.providers:providers", N_("Mail providers that are known.")),
     "plugins": ("recapito.cli.plugins:plugins", N_("Installed plugins and what is wrong with them.")),
     "explain": ("recapito.cli.explain:explain", N_("What a code or a server's reply means.")),
