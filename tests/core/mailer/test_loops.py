@@ -46,7 +46,7 @@ def test_a_mailer_works_from_loop_after_loop_and_from_any_thread(
 def test_no_loop_is_started_before_the_first_send(memory: MemoryTransport, anna: Profile) -> None:
     before = threading.active_count()
     with Mailer({"anna": anna}, transports=[memory_info(memory)]):
-        assert threading.active_count() == before
+        assert threading.active_count() <= before  # one of an earlier test may just be ending
 
 
 def test_closing_ends_the_loops_thread(memory: MemoryTransport, anna: Profile, message: Message) -> None:
