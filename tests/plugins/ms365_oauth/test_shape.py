@@ -170,7 +170,18 @@ def forwarded() -> bytes:
         (Message(to=["b@example.com"], text="x" * 3_600_000), "more than 3 MB", "più di 3 MB"),
         (Message(to=["b@example.com"], text="è" * 1_790_000), "more than 3 MB", "più di 3 MB"),
     ],
-    ids=["signed", "encrypted", "signature", "invitation", "texts", "forwarded", "header", "headers", "long", "octets"],
+    ids=[
+        "signed",
+        "encrypted",
+        "signature",
+        "invitation",
+        "texts",
+        "forwarded",
+        "header",
+        "headers",
+        "long",
+        "octets",
+    ],
 )
 async def test_what_a_draft_cannot_hold_is_refused_by_its_name(message, en: str, it: str) -> None:
     with pytest.raises(Refused) as caught:

@@ -107,15 +107,16 @@ async def ask(
     public: bool,
     waits: Collection[str] = (),
     hidden: Collection[Secret] = (),
+    patience: float = PATIENCE,
     **params: str,
 ) -> Mapping[str, Any]:
     """What msal returned, without an ``error`` that is not one of ``waits``; raises the problem behind anything else.
 
-    ``public``: the app does not prove itself. ``hidden`` must not show in the words that are kept, ``params`` are
-    for the problem's texts.
+    ``public``: the app does not prove itself. ``hidden`` must not show in the words that are kept, ``patience`` is
+    in seconds, ``params`` are for the problem's texts.
     """
     async with Http(context.tls(microsoft.ca), proxy=microsoft.proxy) as http:
-        requests = _Requests(BlockingHttp(http, PATIENCE), microsoft)
+        requests = _Requests(BlockingHttp(http, patience), microsoft)
         found = await context.in_thread(_run, requests, microsoft, context.client, act, public=public)
     if isinstance(found, Mapping) and ("error" not in found or found["error"] in waits):
         return found
