@@ -5,12 +5,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from recapito.oauth import new_state, new_verifier
 from recapito.profile import Found, Profile
 from recapito.secret import Secret, Secrets
-from recapito.testing import GoogleServer, TestContext, TestSignInContext
+from recapito.testing import CertificateAuthority, GoogleServer, TestContext, TestSignInContext
 from recapito.testing.gmail_api import api_error
 from recapito.testing.https_asked import Asked, Said
 from recapito.testing.serving import LoopThread
@@ -23,6 +26,8 @@ from recapito_gmail_oauth.plugin import CLIENT, INFO, SERVICE_ACCOUNT
 __all__ = ["ACCOUNTS", "REDIRECT", "Gate", "GrantContext", "Stage", "anna", "signed_in"]
 
 ACCOUNTS = ("anna@example.com", "bruno@example.com")
+#: One for all: to make an authority, and a certificate of it, takes longer than most tests.
+AUTHORITY = CertificateAuthority()
 REDIRECT = "http://127.0.0.1:8765/"
 
 
@@ -30,12 +35,19 @@ def anna(**settings: Any) -> Profile:
     return Profile.of("anna", sender=ACCOUNTS[0], transport="gmail_oauth", settings=settings)
 
 
+@cache
+def _private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
 class Google(GoogleServer):
     """The kit's, refusing a whole message where one of its recipients is among ``refused``."""
 
-    def __init__(self) -> None:
+    def __init__(self, own_key: bool) -> None:
         self.refused: set[str] = set()
-        super().__init__(ACCOUNTS[0])
+        super().__init__(ACCOUNTS[0], authority=AUTHORITY)
+        if not own_key:
+            self.workspace._private = _private_key()
 
     def route(self, method: str, path: str, answer: Callable[[Asked], Said]) -> None:
         super().route(method, path, self._checking(answer) if path.startswith("/upload") else answer)
@@ -50,10 +62,18 @@ class Google(GoogleServer):
 
 
 class Stage:
-    """The stand-in, a grant for each account, and registrations that reach it."""
+    """The stand-in, a grant for each account, and registrations that reach it.
 
-    def __init__(self) -> None:
-        self.google = Google()
+    ``own_key``: its service account has another key than other stages'.
+    """
+
+    def __init__(self, *, own_key: bool = False) -> None:
+        self.google = Google(own_key)
+        self._grants = {
+            (account, scope): self.grant(account, scope=scope)
+            for account in ACCOUNTS
+            for scope in (SEND, MAIL)
+        }
 
     def __enter__(self) -> Self:
         self.google.__enter__()
@@ -103,7 +123,7 @@ class Stage:
         profile = found.profile
         info = SERVICE_ACCOUNT if INFO.sign_in(profile) == "service-account" else CLIENT
         scope = MAIL if profile.settings.get("send_by") == "smtp" else SEND
-        grant = self.grant(profile.sender, scope=scope)
+        grant = self._grants[profile.sender, scope]
         signs_in = self.signin_context(info, **client)
         return GrantContext(
             found, self.google.pem, INFO.sign_ins[INFO.sign_in(profile)](profile), signs_in, grant
@@ -184,6 +204,8 @@ class Gate(LoopThread):
         self.closing = False
         self._silent = 0
         self._open = asyncio.Event()
+        # Held here: a task that waits for what nobody else knows is garbage, and its line with it.
+        self._never = asyncio.Event()
         self._lines: list[_Line] = []
 
     def __enter__(self) -> Self:
@@ -222,23 +244,24 @@ class Gate(LoopThread):
         return asyncio.StreamReaderProtocol(reader, self._serve, loop=self.loop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.closing:
-            writer.close()
-            return
-        if self._silent:
-            self._silent -= 1
-            await asyncio.Event().wait()
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        line = _Line(writer, far_writer)
-        self._lines.append(line)
+        writers = [writer]
         try:
+            if self.closing:
+                return
+            if self._silent:
+                self._silent -= 1
+                await self._never.wait()
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            writers.append(far_writer)
+            line = _Line(writer, far_writer, self._never)
+            self._lines.append(line)
             await asyncio.gather(
                 line.pump(reader, far_writer, self._open), line.pump(far_reader, writer, None)
             )
         except OSError:
             pass
         finally:
-            for each in (writer, far_writer):
+            for each in writers:
                 each.transport.abort()
 
 
@@ -246,8 +269,8 @@ class _Line:
     #: Bytes of handshake and headers, which pass even where content does not.
     HEAD = 20_000
 
-    def __init__(self, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
-        self._near, self._far = near, far
+    def __init__(self, near: asyncio.StreamWriter, far: asyncio.StreamWriter, never: asyncio.Event) -> None:
+        self._near, self._far, self._never = near, far, never
         self._mute = False
 
     def end(self, ending: Ending) -> None:
@@ -266,7 +289,7 @@ class _Line:
         passed = 0
         while data := await reader.read(65_536):
             if self._mute:
-                await asyncio.Event().wait()
+                await self._never.wait()
             passed += len(data)
             if gate is not None and passed > self.HEAD:
                 await gate.wait()
@@ -279,4 +302,3 @@ def key_of(stage: Stage) -> dict[str, Any]:
     """The service account's key, taken apart."""
     found: dict[str, Any] = json.loads(stage.google.service_account())
     return found
-

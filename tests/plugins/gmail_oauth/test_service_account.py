@@ -140,7 +140,7 @@ async def test_a_clock_that_is_off_by_more_than_an_hour_is_told(stage: Stage, ho
 
 
 async def test_another_accounts_key_is_told(stage: Stage) -> None:
-    with Stage() as elsewhere:
+    with Stage(own_key=True) as elsewhere:
         context = stage.signin_context(SERVICE_ACCOUNT, {"key": elsewhere.google.service_account()})
     sign_in = signing()
     with pytest.raises(Held) as caught:
