@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from recapito.catalogue import problem
 from recapito.errors import Misconfigured
-from recapito.texts import translation
+from recapito.texts import N_, translation
 
 if TYPE_CHECKING:
     import socket
@@ -82,7 +82,7 @@ class Loopback:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.judge("" if exc is None else self._say("The sign-in was not finished."))
+        self.judge("" if exc is None else self._say(N_("The sign-in was not finished.")))
         if self._pages:
             await asyncio.wait(self._pages, timeout=1.0)
         for server in self._servers:
@@ -119,7 +119,7 @@ class Loopback:
         if method != "GET" or not ours:
             writer.write(f"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n{_HEADERS}\r\n".encode())
         elif self._answer.done():
-            self._show(writer, self._say("This sign-in has ended."))
+            self._show(writer, self._say(N_("This sign-in has ended.")))
         else:
             self._answer.set_result(query)
             error = ""
@@ -130,8 +130,10 @@ class Loopback:
         await writer.drain()
 
     def _show(self, writer: asyncio.StreamWriter, error: str) -> None:
-        title = self._say("The sign-in did not succeed.") if error else self._say("You are signed in.")
-        text = error or self._say("You can close this window.")
+        title = (
+            self._say(N_("The sign-in did not succeed.")) if error else self._say(N_("You are signed in."))
+        )
+        text = error or self._say(N_("You can close this window."))
         page = (
             f'<!doctype html><html lang="{self._language}"><meta charset="utf-8"><title>recapito</title>'
             '<body style="font-family:sans-serif;max-width:36em;margin:4em auto;padding:0 1em">'
