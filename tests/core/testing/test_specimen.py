@@ -59,12 +59,22 @@ def test_a_file_that_changes_breaks_the_reading_off() -> None:
     assert broken.value.problem.code == "MSG-CHANGED"
 
 
-def test_its_only_part_is_its_text() -> None:
-    (part,) = Specimen.of(A, [B]).parts()
+@pytest.mark.parametrize("size", [None, 100_000])
+def test_its_only_part_is_its_text(size: int | None) -> None:
+    content = Specimen.of(A, [B], size=size)
+    (part,) = content.parts()
     data = asyncio.run(_joined(part.chunks()))
     assert len(data) == part.size
     assert part.content_type == "text/plain"
     assert data.startswith(b".\r\n..\r\n.text")
+    assert asyncio.run(octets(content)).endswith(b"\r\n\r\n" + data)
+
+
+def test_a_file_that_changes_breaks_its_part_off() -> None:
+    (part,) = Specimen.of(A, [B], size=100_000, changes_after=50_000).parts()
+    with pytest.raises(NotSent) as broken:
+        asyncio.run(_joined(part.chunks()))
+    assert broken.value.problem.code == "MSG-CHANGED"
 
 
 async def _joined(chunks: object) -> bytes:

@@ -15,17 +15,18 @@ How = Literal["answer", "unread", "lost", "cut", "drip", "silence"]
 
 @dataclass(slots=True)
 class Fault:
-    """Applies to requests whose path begins with ``path``, ``times`` times (None: for good)."""
+    """Applies to requests whose path begins with ``path`` and ends with ``ending``, ``times`` times (None: for good)."""
 
     path: str
     method: str = ""
     how: How = "answer"
     said: Said | None = None
     times: int | None = 1
+    ending: str = ""
 
     def applies(self, asked: Asked) -> bool:
         """Whether it is this request's turn."""
-        if self.times == 0 or not asked.path.startswith(self.path):
+        if self.times == 0 or not (asked.path.startswith(self.path) and asked.path.endswith(self.ending)):
             return False
         return not self.method or self.method == asked.method
 

@@ -53,6 +53,7 @@ class HttpsServer(LoopThread):
         self._faults: list[Fault] = []
         self._live: set[asyncio.StreamWriter] = set()
         self._holding: asyncio.Event | None = None
+        self._hold_ending = ""
         self._held = 0
 
     @property
@@ -79,8 +80,9 @@ class HttpsServer(LoopThread):
         headers: Mapping[str, str] | None = None,
         method: str = "",
         times: int | None = 1,
+        ending: str = "",
     ) -> None:
-        """Do something else with the next ``times`` requests (None: all) whose path begins so.
+        """Do something else with the next ``times`` requests (None: all) whose path begins, and ends, so.
 
         ``body`` that is neither text nor bytes is sent as JSON. See :data:`recapito.testing.https_fault.How`.
         """
@@ -88,18 +90,18 @@ class HttpsServer(LoopThread):
         if isinstance(body, str):
             said = Said(status, body.encode(), {"Content-Type": "text/html", **(headers or {})})
         said = said or json_said(status, body, **(headers or {}))
-        self.call(lambda: self._faults.append(Fault(path, method, how, said, times)))
+        self.call(lambda: self._faults.append(Fault(path, method, how, said, times, ending)))
 
     def behave(self) -> None:
         """Take back every fault."""
         self.call(self._faults.clear)
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Inside it, requests are read whole and not answered; afterwards they are."""
+    def hold(self, ending: str = "") -> Iterator[None]:
+        """Inside it, requests (to paths that end so) are read whole and not answered; afterwards they are."""
 
         def begin() -> None:
-            self._holding = asyncio.Event()
+            self._holding, self._hold_ending = asyncio.Event(), ending
 
         def end() -> None:
             if self._holding is not None:
@@ -193,7 +195,7 @@ class HttpsServer(LoopThread):
         return await self._answer(asked, line, writer)
 
     async def _answer(self, asked: Asked, line: h11.Connection, writer: asyncio.StreamWriter) -> bool:
-        if self._holding is not None:
+        if self._holding is not None and asked.path.endswith(self._hold_ending):
             self._held += 1
             await self._holding.wait()
             self._held -= 1

@@ -23,10 +23,11 @@ _LINES = 900  # 64,800 bytes a chunk
 
 
 class SpecimenPart:
-    """The only leaf of a specimen: its text."""
+    """The only leaf of a specimen: its text, all of it, read and broken off as the whole is."""
 
-    def __init__(self, message: EmailMessage) -> None:
-        self._payload = bytes(message.get_payload(decode=True) or b"")
+    def __init__(self, specimen: "Specimen", message: EmailMessage, skip: int) -> None:
+        self._specimen = specimen
+        self._skip = skip
         self.headers: Mapping[str, str] = {name.lower(): str(value) for name, value in message.items()}
         self.content_type = message.get_content_type()
         self.filename: str | None = message.get_filename()
@@ -34,11 +35,15 @@ class SpecimenPart:
     @property
     def size(self) -> int:
         """Bytes of the text."""
-        return len(self._payload)
+        return self._specimen.size - self._skip
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The text, in one chunk."""
-        yield self._payload
+        """The text."""
+        skip = self._skip
+        async for chunk in self._specimen.chunks():
+            if rest := chunk[skip:]:
+                yield rest
+            skip = max(0, skip - len(chunk))
 
 
 class Specimen:
@@ -133,7 +138,7 @@ class Specimen:
 
     def parts(self) -> tuple[SpecimenPart, ...]:
         """Its one leaf."""
-        return (SpecimenPart(self._parsed()),)
+        return (SpecimenPart(self, self._parsed(), self._head.index(b"\r\n\r\n") + 4),)
 
     def close(self) -> None:
         """Nothing is held open."""
