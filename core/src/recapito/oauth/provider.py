@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from recapito.catalogue import problem
 from recapito.errors import DeliveryError, Held, NotSent
@@ -181,8 +181,10 @@ class Provider:
 def _basic(client_id: str, secret: Secret) -> str:
     from base64 import b64encode
 
-    # RFC 6749 §2.3.1: both are encoded as in a form first.
-    return b64encode(f"{quote_plus(client_id)}:{quote_plus(secret.reveal())}".encode()).decode("ascii")
+    # RFC 6749 §2.3.1: both are encoded as in a form first. A space as %20: some servers do not take a + for one.
+    return b64encode(f"{quote(client_id, safe='')}:{quote(secret.reveal(), safe='')}".encode()).decode(
+        "ascii"
+    )
 
 
 def _form(fields: Mapping[str, "str | Secret"]) -> Secret:
