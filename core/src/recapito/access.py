@@ -127,7 +127,12 @@ def _of_application(
     if row is not None and _fits(row, profile, sign_in, name) and same_account(row.account, wanted):
         return row
     return store.ensure_grant(
-        profile.key, transport=profile.transport, sign_in=name, client=sign_in.client, account=wanted
+        profile.key,
+        transport=profile.transport,
+        sign_in=name,
+        client=sign_in.client,
+        account=wanted,
+        instead_of=row.id if row else "",
     )
 
 

@@ -96,6 +96,8 @@ class _Draft:
     lost: "Mapping[str, Problem]"
     fields: tuple[str, ...]
     proposal: Proposal | None
+    #: Whether there is a grant for the transport that the profile leaves: the store takes it away with the change.
+    signs_out: bool
 
 
 class Operators:
@@ -231,7 +233,8 @@ class Operators:
         found = Found(
             profile.with_(settings=validated.settings), validated.secrets, before.revision if before else ""
         )
-        return _Draft(found, before, lost, _changed(before, found, lost), proposal)
+        signs_out = moved and self._store.grant(key) is not None
+        return _Draft(found, before, lost, _changed(before, found, lost), proposal, signs_out)
 
     def _refuse_if(self, key: ProfileKey, wrong: dict[str, str]) -> None:
         if wrong:
@@ -241,8 +244,8 @@ class Operators:
         key = draft.found.profile.key
         found = Found(draft.found.profile, draft.found.secrets, revision)
         self._tell(found.profile, "edited" if draft.before else "created", by, fields=draft.fields)
-        if draft.before and "transport" in draft.fields:
-            self._forget_grant(found.profile, by)
+        if draft.signs_out:
+            self._tell(found.profile, "signed_out", by, fields=("grant",))
         repaired = {"settings", "secrets", "transport", "sender"} & {
             name.partition(".")[0] for name in draft.fields
         }
@@ -252,14 +255,6 @@ class Operators:
             self._attention.solved(profile_subject(key))
             self._tell(found.profile, "resumed", by)
         return Saved(found, draft.before is None, draft.fields, draft.proposal)
-
-    def _forget_grant(self, profile: Profile, by: str) -> None:
-        """What was granted to the transport that it has left is of no use to this one."""
-        grant = self._store.grant(profile.key)
-        if grant is None or grant.transport == profile.transport:
-            return
-        if self._store.remove_grant(profile.key, by=by):
-            self._tell(profile, "signed_out", by, fields=("grant",))
 
     def _still_dead(self, profile: Profile) -> bool:
         """Whether the grant that paused the profile is dead as before: only a new sign-in brings it back."""

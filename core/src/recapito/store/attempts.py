@@ -106,7 +106,7 @@ def begin(database: "Database", secrets: "SecretTable", state: str, new: NewAtte
         "client": new.client,
         "kind": new.kind,
         "redirect_uri": new.redirect_uri,
-        "hint": new.hint,
+        "hint": storable(new.hint),
         "session_hash": _hashed(new.session),
         "begun_by": storable(new.by),
         "draft": None if new.draft is None else dict(new.draft),

@@ -131,7 +131,7 @@ def remove(database: "Database", secrets: "SecretTable", of_company: str, name: 
 
     def work(connection: "Connection") -> None:
         touch(connection)
-        row = _row(connection, of_company, name)
+        row = _row(connection, of_company, name) if is_possible(_as_key(of_company, name)) else None
         if row is None:
             raise NotFound(problem("CLIENT-UNKNOWN", client=name, company=of_company))
         secrets.remove(connection, row.id)

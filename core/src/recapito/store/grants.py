@@ -2,40 +2,37 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from sqlalchemy import delete, insert, select, true
 
-from recapito.problem import Problem
+from recapito.problem import Problem, require_zone
 from recapito.profile import ProfileKey
 from recapito.secret import Secret
-from recapito.store import audit, company, profiles, schema, state
-from recapito.store.names import is_possible, refuse_impossible
+from recapito.store import company, schema
+from recapito.store.names import is_possible, storable
 from recapito.store.state import matches, named
-from recapito.store.turn import touch
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from recapito.store.database import Database
-    from recapito.store.profiles import Save
     from recapito.store.sealed import SecretTable
 
 __all__ = [
+    "SECRET",
     "GrantRow",
     "NewGrant",
     "StoredGrant",
     "StoredToken",
-    "ensure",
+    "add",
     "forget",
     "listed",
     "opened",
     "read",
-    "remove",
-    "save",
     "token_field",
     "token_text",
 ]
@@ -43,8 +40,6 @@ __all__ = [
 #: The field of a grant's secret: what renews it.
 SECRET = "grant"  # noqa: S105 - a field's name
 _TOKEN = "token "  # noqa: S105 - what stands before a resource
-#: The pause of a person's wish, which no sign-in takes away.
-_WISHED = "PROFILE-PAUSED"
 
 _GET = select(schema.grant).where(matches(schema.grant))
 _DELETE = delete(schema.grant).where(matches(schema.grant))
@@ -56,6 +51,9 @@ class StoredToken:
 
     value: Secret
     expires_at: datetime
+
+    def __post_init__(self) -> None:
+        require_zone(self.expires_at, "StoredToken.expires_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,74 +132,37 @@ def opened(database: "Database", secrets: "SecretTable", key: ProfileKey) -> Sto
     return database.read(work)
 
 
-def save(
-    database: "Database",
-    secrets: "SecretTable",
-    new: NewGrant,
-    *,
-    by: str,
-    action: str,
-    profile: "Save | None" = None,
-) -> GrantRow:
-    """Save what a sign-in left, in the place of what was there; ``profile`` is saved with it, or neither.
-
-    A pause ends, unless a person wished it, and what was told of the profile is forgotten.
-    """
-    refuse_impossible(new.key)
-    saving = profiles.checked([profile]) if profile else []
-
-    def work(connection: "Connection") -> GrantRow:
-        revision = touch(connection)
-        for each in saving:
-            profiles.save_one(connection, secrets, each, revision, by)
-        _drop(connection, secrets, new.key)
-        made = _insert(connection, new)
-        if new.secret:
-            secrets.write(connection, made.id, {SECRET: new.secret})
-        audit.write(connection, by=by, action=action, key=new.key, fields=("grant",))
-        return replace(made, resumed=_resumed(connection, new.key, by))
-
-    return database.write(work)
+def add(connection: "Connection", secrets: "SecretTable", new: NewGrant) -> GrantRow:
+    """Keep ``new`` where there is none. The store's row must be locked (``touch``)."""
+    company.ensure(connection, new.key.company)
+    row = {
+        "id": uuid4().hex,
+        "transport": new.transport,
+        "sign_in": new.sign_in,
+        "client": new.client,
+        "account": storable(new.account),
+        "scopes": sorted(new.scopes),
+        "idle_until": new.idle_until,
+        "generation": 1,
+        "granted": datetime.now(UTC),
+        "client_revision": "",
+    }
+    connection.execute(insert(schema.grant), row | new.key._asdict())
+    if new.secret:
+        secrets.write(connection, str(row["id"]), {SECRET: new.secret})
+    made = read(connection, new.key)
+    assert made is not None
+    return made
 
 
-def ensure(database: "Database", secrets: "SecretTable", new: NewGrant) -> GrantRow:
-    """The grant as it is, or a new one without secrets: for sign-ins of nobody in person."""
-    refuse_impossible(new.key)
-
-    def fits(found: GrantRow | None) -> bool:
-        wanted = (new.transport, new.sign_in, new.client)
-        if found is None or (found.transport, found.sign_in, found.client) != wanted:
-            return False
-        return not new.account or found.account == new.account
-
-    def work(connection: "Connection") -> GrantRow:
-        touch(connection)
-        found = read(connection, new.key)
-        if found is not None and fits(found):
-            return found
-        _drop(connection, secrets, new.key)
-        return _insert(connection, new)
-
-    there = database.read(lambda connection: read(connection, new.key))
-    return there if there is not None and fits(there) else database.write(work)
-
-
-def remove(database: "Database", secrets: "SecretTable", key: ProfileKey, *, by: str, action: str) -> bool:
-    """Forget the grant and its tokens; True where there was one."""
-
-    def work(connection: "Connection") -> bool:
-        touch(connection)
-        if not _drop(connection, secrets, key):
-            return False
-        audit.write(connection, by=by, action=action, key=key, fields=("grant",))
-        return True
-
-    return database.read(lambda connection: read(connection, key)) is not None and database.write(work)
-
-
-def forget(connection: "Connection", secrets: "SecretTable", key: ProfileKey) -> None:
-    """The profile is removed, or sends otherwise now: so is its grant."""
-    _drop(connection, secrets, key)
+def forget(connection: "Connection", secrets: "SecretTable", key: ProfileKey) -> bool:
+    """Delete the grant with its secrets; True where there was one."""
+    found = read(connection, key)
+    if found is None:
+        return False
+    secrets.remove(connection, found.id)
+    connection.execute(_DELETE, named(key))
+    return True
 
 
 def token_field(resource: str) -> str:
@@ -217,44 +178,6 @@ def token_text(token: StoredToken) -> Secret:
 def _token(kept: Secret) -> StoredToken:
     found = json.loads(kept.reveal())
     return StoredToken(Secret(found["value"]), datetime.fromtimestamp(found["expires_at"], UTC))
-
-
-def _insert(connection: "Connection", new: NewGrant) -> GrantRow:
-    company.ensure(connection, new.key.company)
-    row = {
-        "id": uuid4().hex,
-        "transport": new.transport,
-        "sign_in": new.sign_in,
-        "client": new.client,
-        "account": new.account,
-        "scopes": sorted(new.scopes),
-        "idle_until": new.idle_until,
-        "generation": 1,
-        "granted": datetime.now(UTC),
-        "client_revision": "",
-    }
-    connection.execute(insert(schema.grant), row | new.key._asdict())
-    made = read(connection, new.key)
-    assert made is not None
-    return made
-
-
-def _drop(connection: "Connection", secrets: "SecretTable", key: ProfileKey) -> bool:
-    found = read(connection, key)
-    if found is None:
-        return False
-    secrets.remove(connection, found.id)
-    connection.execute(_DELETE, named(key))
-    return True
-
-
-def _resumed(connection: "Connection", key: ProfileKey, by: str) -> bool:
-    paused = state.read(connection, key)
-    if not paused.paused or (paused.problem is not None and paused.problem.code == _WISHED):
-        return False
-    state.forget(connection, key)
-    audit.write(connection, by=by, action="resumed", key=key)
-    return True
 
 
 def _made(row: Any) -> GrantRow:

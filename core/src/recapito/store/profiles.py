@@ -1,6 +1,6 @@
 """Profiles and their secrets: read for each send, saved with their audit in one transaction."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,7 @@ from recapito.limits import Limits
 from recapito.problem import Problem
 from recapito.profile import Found, Profile, ProfileKey
 from recapito.secret import Secret
-from recapito.store import audit, company, schema, state
+from recapito.store import attempts, audit, company, grants, schema, state
 from recapito.store.names import is_possible, refuse_impossible, refuse_unstorable
 from recapito.store.state import State, matches, named, state_of
 from recapito.store.turn import touch
@@ -50,7 +50,7 @@ _GET = (
     .select_from(schema.profile.outerjoin(schema.secret, schema.secret.c.owner == _table.id))
     .where(matches(schema.profile))
 )
-_ID = select(_table.id, _table.revision).where(matches(schema.profile))
+_ID = select(_table.id, _table.revision, _table.transport).where(matches(schema.profile))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +173,8 @@ def checked(items: Iterable[Save]) -> list[Save]:
     return wanted
 
 
-def remove(
-    database: "Database",
-    secrets: "SecretTable",
-    key: ProfileKey,
-    *,
-    by: str,
-    after: "Sequence[Callable[[Connection, SecretTable, ProfileKey], None]]" = (),
-) -> None:
-    """Delete profile, secrets and state, and what ``after`` forgets; NotFound (PROFILE-UNKNOWN) where there is none."""
+def remove(database: "Database", secrets: "SecretTable", key: ProfileKey, *, by: str) -> None:
+    """Delete the profile with all that hangs on it; NotFound (PROFILE-UNKNOWN) where there is none."""
 
     def work(connection: "Connection") -> None:
         touch(connection)
@@ -189,8 +182,8 @@ def remove(
         if row is None:
             raise NotFound(problem("PROFILE-UNKNOWN", profile=key, operator=key.operator))
         secrets.remove(connection, row.id)
-        for what in after:
-            what(connection, secrets, key)
+        grants.forget(connection, secrets, key)
+        attempts.forget(connection, secrets, key)
         state.forget(connection, key)
         connection.execute(delete(schema.profile).where(_table.id == row.id))
         audit.write(connection, by=by, action="removed", key=key)
@@ -216,6 +209,10 @@ def save_one(connection: "Connection", secrets: "SecretTable", item: Save, revis
         connection.execute(update(schema.profile).where(_table.id == owner).values(values))
     secrets.write(connection, owner, item.secrets)
     audit.write(connection, by=by, action=item.action, key=key, fields=tuple(item.fields))
+    # What was granted to the transport that it leaves is of no use to the other, and would be a secret left behind.
+    moved = row is not None and row.transport != item.profile.transport
+    if moved and grants.forget(connection, secrets, key):
+        audit.write(connection, by=by, action="signed-out", key=key, fields=("grant",))
 
 
 def _texts(item: Save) -> dict[str, Any]:

@@ -1,18 +1,19 @@
 """Renewing a grant: a lease in one short transaction, the result in another, the network between them."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Double, literal, literal_column, type_coerce, update
 
 from recapito.problem import Problem
 from recapito.profile import ProfileKey
 from recapito.secret import Secret
 from recapito.store import schema
 from recapito.store.grants import SECRET, StoredToken, token_field, token_text
-from recapito.store.names import is_possible
+from recapito.store.names import refuse_impossible, storable
 from recapito.store.turn import lock
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["UNCHANGED", "Renewal", "fail", "lease", "release", "renew"]
 
 _table = schema.grant.c
+_until = type_coerce(_table.lease_until, Double)
+_FREE = {"lease_owner": None, "lease_until": None}
 
+#: Seconds that no lease lasts: one that seems to was taken before a clock was set back.
+_NO_LEASE = 120.0
 #: What a renewal leaves as it was.
 UNCHANGED = datetime.min.replace(tzinfo=UTC)
 
@@ -45,17 +50,14 @@ def lease(
     database: "Database", key: ProfileKey, grant_id: str, generation: int, owner: str, seconds: float
 ) -> bool:
     """True where ``owner`` alone may renew it now: nobody did, or their time was over, and it is still the same."""
-
-    def work(connection: "Connection") -> bool:
-        now = _now(connection)
-        free = _table.lease_until.is_(None) | (_table.lease_until <= now)
-        # A clock that was set back by hours must not keep a dead owner's lease for as long.
-        free = free | (_table.lease_until > now + timedelta(seconds=2 * seconds))
-        same = _is(key, grant_id) & (_table.generation == generation)
-        taken = {"lease_owner": owner, "lease_until": now + timedelta(seconds=seconds)}
-        return bool(connection.execute(update(schema.grant).where(same & free).values(taken)).rowcount)
-
-    return database.write(work)
+    now = _clock(database)
+    free = _until.is_(None) | (_until <= now)
+    # A clock that was set back by hours must not keep a dead owner's lease for as long.
+    free = free | (_until > now + max(2 * seconds, _NO_LEASE))
+    same = _is(key, grant_id) & (_table.generation == generation)
+    taken = {"lease_owner": owner, "lease_until": now + seconds}
+    take = update(schema.grant).where(same & free).values(taken)
+    return database.write(lambda connection: bool(connection.execute(take).rowcount))
 
 
 def release(database: "Database", key: ProfileKey, grant_id: str, owner: str) -> None:
@@ -101,22 +103,17 @@ def fail(
     problem: Problem,
     *,
     client_revision: str,
+    owner: str,
 ) -> bool:
-    """Remember why it gives no tokens, and let go of the lease; False where it is no longer the same grant."""
+    """Remember why it gives no tokens, and let go of the lease.
+
+    False where it is no longer the same grant, or somebody else renews it by now: what they meet is newer.
+    """
     values = {"problem": problem.to_dict(), "client_revision": client_revision} | _FREE
-    keep = update(schema.grant).where(_is(key, grant_id) & (_table.generation == generation)).values(values)
+    mine = _table.lease_owner.is_(None) | (_table.lease_owner == owner)
+    same = _is(key, grant_id) & (_table.generation == generation)
+    keep = update(schema.grant).where(same & mine).values(values)
     return database.write(lambda connection: bool(connection.execute(keep).rowcount))
-
-
-_FREE = {"lease_owner": None, "lease_until": None}
-
-
-def _now(connection: "Connection") -> datetime:
-    """The server's time where there is one: to a machine whose clock is ahead a lease must not be over at once."""
-    if connection.dialect.name == "sqlite":
-        return datetime.now(UTC)
-    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    return now
 
 
 def _changed(new: Renewal) -> dict[str, object]:
@@ -124,13 +121,20 @@ def _changed(new: Renewal) -> dict[str, object]:
     if new.scopes is not None:
         found["scopes"] = sorted(new.scopes)
     if new.account is not None:
-        found["account"] = new.account
+        found["account"] = storable(new.account)
     if new.idle_until is not UNCHANGED:
         found["idle_until"] = new.idle_until
     return found
 
 
+def _clock(database: "Database") -> "ColumnElement[float]":
+    """Now: by the server's clock, since those of two machines that share it may differ."""
+    if database.where.is_sqlite:
+        return literal(time.time(), Double)
+    return literal_column("cast(extract(epoch from clock_timestamp()) as double precision)", Double)
+
+
 def _is(key: ProfileKey, grant_id: str) -> "ColumnElement[bool]":
-    assert is_possible(key)
+    refuse_impossible(key)
     of_profile = (_table.company == key.company) & (_table.operator == key.operator)
     return of_profile & (_table.name == key.name) & (_table.id == grant_id)

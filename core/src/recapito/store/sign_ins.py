@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from recapito.problem import Problem
 from recapito.profile import ProfileKey
 from recapito.secret import Secret
-from recapito.store import attempts, clients, grants, renewal, state
+from recapito.store import attempts, clients, granting, grants, renewal, state
 from recapito.store.attempts import NewAttempt, StoredAttempt
 from recapito.store.clients import ClientRow, StoredClient
 from recapito.store.grants import GrantRow, NewGrant, StoredGrant, StoredToken
@@ -98,7 +98,7 @@ class SignIns:
     ) -> GrantRow:
         """Save what a sign-in left, in the place of what was there, and with it ``profile``: both, or neither.
 
-        A pause ends unless a person wished it (the row's ``resumed``), and what was told is forgotten.
+        A pause ends unless a person wished it: the row's ``resumed`` says so.
         """
         new = NewGrant(
             key=key,
@@ -110,17 +110,26 @@ class SignIns:
             secret=secret,
             idle_until=idle_until,
         )
-        return grants.save(self.database, self._secrets, new, by=by, action=action, profile=profile)
+        return granting.save(self.database, self._secrets, new, by=by, action=action, profile=profile)
 
     def ensure_grant(
-        self, key: ProfileKey, *, transport: str, sign_in: str, client: str, account: str = ""
+        self,
+        key: ProfileKey,
+        *,
+        transport: str,
+        sign_in: str,
+        client: str,
+        account: str = "",
+        instead_of: str = "",
+        by: str = "recapito",
     ) -> GrantRow:
         """The grant as it is, or a new one without secrets: where the application itself signs in.
 
-        One of another transport, sign-in or client gives way, and one for another ``account``, where that is said.
+        One that does not fit goes only where it is still ``instead_of``, the id that the caller saw. ``account`` is
+        who the application acts for; empty: any. Only a new one changes the store's version.
         """
         new = NewGrant(key=key, transport=transport, sign_in=sign_in, client=client, account=account)
-        return grants.ensure(self.database, self._secrets, new)
+        return granting.ensure(self.database, self._secrets, new, instead_of=instead_of, by=by)
 
     def lease_grant(
         self, key: ProfileKey, grant_id: str, generation: int, owner: str, seconds: float = 30
@@ -168,16 +177,19 @@ class SignIns:
         problem: Problem,
         *,
         client_revision: str,
-        owner: str = "",  # noqa: ARG002 - the generation says whose word holds
+        owner: str = "",
     ) -> bool:
-        """Remember why the grant gives no tokens; False where it is no longer the same."""
+        """Remember why the grant gives no tokens, and let go of the lease.
+
+        False where it is no longer the same, or somebody else than ``owner`` renews it by now.
+        """
         return renewal.fail(
-            self.database, key, grant_id, generation, problem, client_revision=client_revision
+            self.database, key, grant_id, generation, problem, client_revision=client_revision, owner=owner
         )
 
     def remove_grant(self, key: ProfileKey, *, by: str, action: str = "signed-out") -> bool:
         """Forget the grant and its tokens; True where there was one."""
-        return grants.remove(self.database, self._secrets, key, by=by, action=action)
+        return granting.remove(self.database, self._secrets, key, by=by, action=action)
 
     # Sign-ins that are under way
 

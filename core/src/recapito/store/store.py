@@ -12,19 +12,7 @@ from recapito.limits import Limits
 from recapito.problem import Problem
 from recapito.profile import Found, Profile, ProfileKey
 from recapito.secret import Secret
-from recapito.store import (
-    attempts,
-    audit,
-    company,
-    grants,
-    lowered,
-    memory,
-    migration,
-    profiles,
-    rotation,
-    schema,
-    state,
-)
+from recapito.store import audit, company, lowered, memory, migration, profiles, rotation, schema, state
 from recapito.store.audit import AuditRow
 from recapito.store.box import Box
 from recapito.store.database import Database
@@ -131,9 +119,10 @@ class Store(SignIns):
         migration.upgrade(self.database)
 
     def version(self) -> int:
-        """A number that differs once any profile, secret, state or limit has changed, by whatever process.
+        """A number that differs once any profile, client, state or limit has changed, or somebody has signed in or
+        out, by whatever process.
 
-        The journal's writes and what was told do not change it.
+        The journal's writes, what was told, a begun sign-in and a renewed grant do not change it.
         """
         return self._version.read()
 
@@ -171,8 +160,9 @@ class Store(SignIns):
     ) -> str:
         """Save a profile and audit it (``action`` on ``fields``); the new revision.
 
-        A secret that is None is deleted, one that is absent stays. Misconfigured (PROFILE-CHANGED) where the
-        profile is no longer of ``expect_revision``, or exists although that is :data:`recapito.store.ABSENT`.
+        A secret that is None is deleted, one that is absent stays; a grant for another transport goes. Misconfigured
+        (PROFILE-CHANGED) where the profile is no longer of ``expect_revision``, or exists although that is
+        :data:`recapito.store.ABSENT`.
         """
         item = Save(profile, secrets, action, fields, expect_revision)
         return profiles.save(self.database, self._secrets, [item], by=by)[0]
@@ -182,9 +172,8 @@ class Store(SignIns):
         return profiles.save(self.database, self._secrets, (Save(*item) for item in items), by=by)
 
     def remove(self, key: ProfileKey, *, by: str) -> None:
-        """Delete a profile, its secrets, grant and state; NotFound where there is none."""
-        after = (grants.forget, attempts.forget)
-        profiles.remove(self.database, self._secrets, key, by=by, after=after)
+        """Delete a profile, its secrets, state, grant and open sign-ins; NotFound where there is none."""
+        profiles.remove(self.database, self._secrets, key, by=by)
 
     def companies(self) -> tuple[str, ...]:
         """The names of all companies; one exists from its first profile on."""
