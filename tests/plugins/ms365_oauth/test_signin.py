@@ -121,13 +121,13 @@ async def test_a_sign_in_name_is_the_account_and_the_address_where_the_tenant_sa
     assert (await registered.signed_in()).account == "a.rossi@ditta.onmicrosoft.com"
     # In a tenant of their own anybody may call themselves anything.
     Named.email = "anna@ditta.example"
-    registered.settings["tenant"] = "common"
+    registered.more["tenant"] = "common"
     assert (await registered.signed_in()).account == "a.rossi@ditta.onmicrosoft.com"
 
 
 @pytest.mark.parametrize("tenant", ["common", "organizations", "consumers"])
 async def test_an_app_for_every_tenant_takes_each_tenants_own_tokens(microsoft, registered, tenant) -> None:
-    registered.settings["tenant"] = tenant
+    registered.more["tenant"] = tenant
     assert (await registered.signed_in()).account == "anna@ditta.example"
 
 
@@ -153,7 +153,7 @@ async def test_an_id_token_of_somebody_else_is_refused(microsoft, registered, cl
 
 
 async def test_a_tenant_of_its_own_is_compared(microsoft, registered) -> None:
-    registered.settings["tenant"] = "common"
+    registered.more["tenant"] = "common"
     original = microsoft.id_token
     other = "99999999-2222-3333-4444-555555555555"
     microsoft.id_token = lambda **claims: original(**{**claims, "tid": other})
@@ -171,7 +171,7 @@ async def test_a_mixed_up_issuer_is_refused_before_the_code_goes_anywhere(
     microsoft, registered, tenant: str
 ) -> None:
     if tenant:
-        registered.settings["tenant"] = tenant
+        registered.more["tenant"] = tenant
     sign_in = registered.sign_in()
     step = await sign_in.begin(registered.context, registered.attempt())
     query = microsoft.visit(step.url)
@@ -202,7 +202,7 @@ async def test_a_code_is_worth_something_once(microsoft, registered) -> None:
 
 
 async def test_a_tenant_that_is_not_there_is_told_before_anybody_goes_there(microsoft, registered) -> None:
-    registered.settings["tenant"] = "nowhere.example"
+    registered.more["tenant"] = "nowhere.example"
     for name in ("code", "device"):
         with pytest.raises(Held) as caught:
             await registered.sign_in(name).begin(registered.context, registered.attempt())
@@ -335,7 +335,7 @@ def assertion(microsoft, registered, tmp_path) -> None:
     microsoft.identity.assertion = "header.of-the-cluster.signature"
     (tmp_path / "token").write_text("header.of-the-cluster.signature\n")
     registered.secrets = Secrets()
-    registered.settings["assertion_file"] = str(tmp_path / "token")
+    registered.more["assertion_file"] = str(tmp_path / "token")
 
 
 @pytest.mark.parametrize("proof", [secret, certificate, assertion])
@@ -360,7 +360,7 @@ async def test_an_app_gets_tokens_by_itself(
 
 @pytest.mark.parametrize("tenant", ["common", "organizations", "consumers"])
 async def test_an_app_needs_a_tenant_of_its_own(microsoft, registered, tenant: str) -> None:
-    registered.settings["tenant"] = tenant
+    registered.more["tenant"] = tenant
     registered.with_(sign_in="app-only")
     with pytest.raises(Held) as caught:
         await registered.sign_in("app").begin(registered.context, registered.attempt())
@@ -452,7 +452,7 @@ async def test_the_log_warns_before_a_secret_expires(microsoft, registered, capl
     sign_in, grant = registered.sign_in("app"), NOBODYS
     for days, warns in ((60, False), (10, True), (-1, True)):
         caplog.clear()
-        registered.settings["secret_expires"] = (date.today() + timedelta(days=days)).isoformat()
+        registered.more["secret_expires"] = (date.today() + timedelta(days=days)).isoformat()
         with caplog.at_level(logging.WARNING, "recapito"):
             await sign_in.refresh(registered.context, grant, "graph")
         assert bool(caplog.records) is warns

@@ -15,7 +15,7 @@ How = Literal["answer", "unread", "lost", "cut", "drip", "silence"]
 
 @dataclass(slots=True)
 class Fault:
-    """Applies to requests whose path begins with ``path`` and ends with ``ending``, ``times`` times (None: for good)."""
+    """Applies ``times`` times (None: for good) to requests whose path begins with ``path`` and ends with ``ending``."""
 
     path: str
     method: str = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from recapito.catalogue import problem
-from recapito.errors import DeliveryError, NotSent, UnknownOutcome
+from recapito.errors import DeliveryError, Held, NotSent, Refused
 from recapito.oauth import Answer, ApiLine, Streamed
 from recapito_ms365_oauth.base64body import streamed_base64
 from recapito_ms365_oauth.shape import File, Shape
@@ -49,20 +49,18 @@ class Drafts:
         try:
             for file in shape.files:
                 await self._attach(draft, file, deadline)
-            return await self._line.call(
-                "POST",
-                f"{self._root}{draft}/send",
-                accept={202},
-                headers=headers,
-                deadline=deadline,
-            )
-        except UnknownOutcome:
-            # Left where it is: a draft that is still there says that it did not go.
-            raise
         except asyncio.CancelledError as exc:
             await self._discard(draft)
             raise NotSent(problem("SEND-CANCELLED", step="message", host=self._host)) from exc
         except BaseException:
+            await self._discard(draft)
+            raise
+        try:
+            return await self._line.call(
+                "POST", f"{self._root}{draft}/send", accept={202}, headers=headers, deadline=deadline
+            )
+        except (NotSent, Refused, Held):
+            # Where it may have gone the draft stays: one that is still there says that it did not.
             await self._discard(draft)
             raise
 

@@ -40,17 +40,23 @@ _CHECK_LIMIT = 60.0
 _TELLS_LATER = N_("Microsoft tells only when a message is sent.")
 
 
-async def open_session(microsoft: "Microsoft", profile: "Profile", context: "Context") -> "GraphSession":
+async def open_session(
+    microsoft: "Microsoft", profile: "Profile", context: "Context", at_once: int = AT_ONCE
+) -> "GraphSession":
     """A session that is ready to send. Raises Held and NotSent where no token can be had."""
     await context.token("graph")
-    return GraphSession(microsoft, profile, context)
+    return GraphSession(microsoft, profile, context, at_once)
 
 
 async def check_steps(
-    microsoft: "Microsoft", profile: "Profile", context: "Context", send_to: str | None
+    microsoft: "Microsoft",
+    profile: "Profile",
+    context: "Context",
+    send_to: str | None,
+    at_once: int = AT_ONCE,
 ) -> AsyncGenerator[CheckStep, None]:
     """Each step as it is done, ending at the first problem; with ``send_to`` a small message is really sent."""
-    session = GraphSession(microsoft, profile, context)
+    session = GraphSession(microsoft, profile, context, at_once)
     try:
         async with aclosing(session.steps()) as steps:
             async for step in steps:
@@ -68,12 +74,19 @@ async def check_steps(
 
 
 class GraphSession:
-    """A :class:`~recapito.transport.Session`: one message at a time on one connection to Graph."""
+    """A :class:`~recapito.transport.Session`: one message at a time on one connection to Graph.
 
-    def __init__(self, microsoft: "Microsoft", profile: "Profile", context: "Context") -> None:
+    What is larger than ``at_once`` bytes, and allowed, becomes a draft first.
+    """
+
+    def __init__(
+        self, microsoft: "Microsoft", profile: "Profile", context: "Context", at_once: int = AT_ONCE
+    ) -> None:
         self._microsoft = microsoft
         self._profile = profile
         self._context = context
+        self._large = sends_large(profile.settings)
+        self._at_once = at_once
         who = "me" if own_mailbox(profile) else f"users/{quote(profile.sender, safe='@')}"
         self._root = f"{microsoft.graph_root}/v1.0/{who}"
         self._line = self._fresh_line()
@@ -157,7 +170,7 @@ class GraphSession:
     async def _sent(self, content: "Content", hidden: tuple[str, ...], deadline: float) -> Answer:
         # Microsoft's support finds a request by it (learn: Microsoft Graph, best practices).
         traced = {"client-request-id": str(uuid4()), "return-client-request-id": "true"}
-        if content.size > AT_ONCE:
+        if self._large and content.size > self._at_once:
             made = await shape(content, hidden)
             drafts = Drafts(f"{self._root}/messages", self._line, self._fresh_line, self._context)
             return await drafts.send(made, traced, deadline)
@@ -184,7 +197,7 @@ class GraphSession:
     def _refuse_unclaimed(self, envelope: "Envelope", content: "Content") -> None:
         """Refuse what Graph cannot do, or the profile does not allow, rather than drop it."""
         count, host = len(envelope.recipients), self._microsoft.graph_host
-        most = BY_DRAFT if sends_large(self._profile.settings) else AT_ONCE
+        most = BY_DRAFT if self._large else AT_ONCE
         if not count:
             raise Refused(problem("MSG-NO-RECIPIENTS", host=host))
         if envelope.notify:

@@ -9,6 +9,7 @@ from recapito.smtp import check_steps as smtp_steps
 from recapito.smtp import open_session as open_smtp
 from recapito.transport import CheckStep, Context, Session
 from recapito_ms365_oauth import graph, smtp
+from recapito_ms365_oauth.limit import AT_ONCE
 from recapito_ms365_oauth.microsoft import Microsoft
 from recapito_ms365_oauth.settings import sends_by
 
@@ -16,16 +17,20 @@ __all__ = ["Ms365"]
 
 
 class Ms365:
-    """A :class:`~recapito.transport.Transport`. ``patience`` is for its SMTP."""
+    """A :class:`~recapito.transport.Transport`.
 
-    def __init__(self, patience: Patience | None = None) -> None:
+    ``patience`` is for its SMTP; ``at_once`` the bytes above which a profile's large messages become drafts.
+    """
+
+    def __init__(self, patience: Patience | None = None, at_once: int = AT_ONCE) -> None:
         self._patience = patience
+        self._at_once = at_once
 
     async def open(self, profile: Profile, context: Context) -> Session:
         """See :class:`~recapito.transport.Transport`."""
         microsoft = Microsoft.of(context.client)
         if sends_by(profile.settings) == "graph":
-            return await graph.open_session(microsoft, profile, context)
+            return await graph.open_session(microsoft, profile, context, self._at_once)
         server = smtp.server(microsoft, profile, self._patience)
         return await open_smtp(server, smtp.authenticate(profile, context), profile, context)
 
@@ -42,6 +47,6 @@ class Ms365:
     ) -> AsyncGenerator[CheckStep, None]:
         microsoft = Microsoft.of(context.client)
         if sends_by(profile.settings) == "graph":
-            return graph.check_steps(microsoft, profile, context, send_to)
+            return graph.check_steps(microsoft, profile, context, send_to, self._at_once)
         server = smtp.server(microsoft, profile, self._patience)
         return smtp_steps(server, smtp.authenticate(profile, context), profile, context, send_to)
