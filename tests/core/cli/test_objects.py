@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recapito.testing import SmtpServer
+from recapito.testing import GoogleServer, SmtpServer
 
 Run = Callable[..., Any]
 PAGE = Path(__file__).parents[3] / "docs/cli.md"
@@ -41,6 +41,7 @@ def printed(anna: Run, server: SmtpServer, tmp_path: Path) -> dict[str, list[Any
         "profile set": [first("profile", "set", "anna", "--name", "Anna")],
         "profile list": [first("profile", "list")],
         "profile pause": [first("profile", "pause", "anna"), first("profile", "resume", "anna")],
+        **signed_in(anna),
         "audit": [first("audit")],
         "providers list": [first("providers", "list")],
         "providers show": [first("providers", "show", "tim"), first("providers", "detect", "a@gmail.com")],
@@ -52,6 +53,34 @@ def printed(anna: Run, server: SmtpServer, tmp_path: Path) -> dict[str, list[Any
         "config show": [first("config", "show")],
         "demo": [anna("demo", "--folder", str(tmp_path / "demo"), "--json").json],
     }
+
+
+def signed_in(run: Run) -> dict[str, list[Any]]:
+    """What the commands about sign-ins print: a service account needs nobody at a browser."""
+    with GoogleServer() as google:
+        given = {name: google.client_settings()[name] for name in ("token_uri", "api_root")}
+        Path("google.pem").write_text(google.pem, encoding="ascii")
+        sets = [f"{name}={value}" for name, value in given.items()] + ["ca_file=google.pem"]
+        client = ("auth", "client", "set", "google-service-account")
+        arguments = [*client, *(each for value in sets for each in ("--set", value)), "--secret-stdin", "key"]
+        made = run(*arguments, "--json", stdin=google.service_account()).json
+        run("profile", "set", "fatture", "--sender", "f@example.com", "--transport", "gmail_oauth")
+        moved = run("profile", "switch", "fatture", "--to", "gmail-service-account", "--json").json
+        return {
+            "auth client set": [made],
+            "auth client list": [
+                run("auth", "client", *verb, "--json").lines[0]
+                for verb in (("list",), ("show", "google-service-account"))
+            ],
+            "profile switch": [moved],
+            "auth login": [moved["signed_in"], run("auth", "login", "fatture", "--json").json],
+            "auth status": [run("auth", "status", "--json").lines[0]],
+            "health": [run("health", "--all", "--json").lines[0]],
+            "auth logout": [run("auth", "logout", "fatture", "--json").json],
+            "auth client remove": [
+                run("auth", "client", "remove", "google-service-account", "--yes", "--json").json
+            ],
+        }
 
 
 def test_the_page_names_what_is_printed(printed: dict[str, list[Any]]) -> None:

@@ -80,7 +80,8 @@ def list_(run: Run, company: str | None) -> int:
         run.output.note(
             _("There is no client yet. Make one with: recapito auth client set NAME --set client_id=…")
         )
-    run.output.rows([{**row, "client_id": row["settings"].get("client_id")} for row in rows], columns)
+    shown = rows if run.output.as_json else [{**row, "client_id": _its_id(row)} for row in rows]
+    run.output.rows(shown, columns)
     return Exit.DONE
 
 
@@ -109,6 +110,13 @@ def remove(run: Run, name: str, company: str | None) -> int:
     data = {"company": row.company, "name": row.name, "action": "removed"}
     run.output.data(data, _("The client {client} was removed.").format(client=row.name))
     return Exit.DONE
+
+
+def _its_id(row: dict[str, Any]) -> str | None:
+    """What the vendor calls it."""
+    settings = row["settings"]
+    found: str | None = settings.get("client_id") or settings.get("service_account")
+    return found
 
 
 def _clients(run: Run) -> "Clients":

@@ -54,6 +54,8 @@ class MicrosoftServer(OAuthVendor):
         #: Whether Entra takes the app without proof ("Allow public client flows"), and with its secret.
         self.public = True
         self.devices: dict[str, DeviceCode] = {}
+        #: Seconds between two polls of a device, as it is told.
+        self.interval = _INTERVAL
         self.identity = AppIdentity(self)
         self.graph = GraphApi(self)
         for tenant in (self.tenant, "common", "organizations", "consumers"):
@@ -225,7 +227,7 @@ authorization request for this user and resource: {' '.join(sorted(missing))}"
                 "device_code": code,
                 "verification_uri": "https://microsoft.com/devicelogin",
                 "expires_in": _DEVICE_LIVES,
-                "interval": _INTERVAL,
+                "interval": self.interval,
                 "message": f"To sign in, open https://microsoft.com/devicelogin and enter {user_code}",
             },
         )
