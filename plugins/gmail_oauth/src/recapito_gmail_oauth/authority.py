@@ -6,16 +6,23 @@ from urllib.parse import urlencode, urlsplit
 
 from recapito.catalogue import problem
 from recapito.errors import DeliveryError, NotSent
-from recapito.oauth import Answer, Http, HttpFailure, explained
+from recapito.oauth import Answer, Http, HttpFailure, checked_token, explained, id_token_claims
 from recapito.problem import Problem
 from recapito.reply import ServerReply
 from recapito.secret import Secret
-from recapito.transport import SignInContext
+from recapito.transport import SignInContext, Token
 from recapito_gmail_oauth.google import Google
 
-__all__ = ["Authority", "error_of"]
+__all__ = ["Authority", "Told", "error_of"]
 
 _OK = 200
+
+
+class Told(dict[str, Any]):
+    """Fields that were told, tokens and codes among them: a traceback that shows locals shows none of them."""
+
+    def __repr__(self) -> str:
+        return f"Told({', '.join(self)})"
 
 
 class Authority:
@@ -47,12 +54,34 @@ class Authority:
         self.hide(token)
         return await self._request("GET", url, {"Authorization": Secret(f"Bearer {token.reveal()}")}, b"")
 
-    def judged(self, answer: Answer | HttpFailure | None, **params: str) -> Mapping[str, Any]:
+    def judged(self, answer: Answer | HttpFailure | None, **params: str) -> Told:
         """The JSON of an answer that is one; otherwise raises what is behind it, with ``params`` for its texts."""
         if isinstance(answer, Answer) and answer.status == _OK and (data := answer.json()) is not None:
-            return data
+            return Told(data)
         error = self.error(answer)
         raise type(error)(error.problem.with_(params={**params, **error.problem.params}))
+
+    def token(self, data: Mapping[str, Any]) -> Token:
+        """The access token of an answer, where it is one that may be sent."""
+        try:
+            return checked_token(data.get("access_token"), data.get("expires_in"))
+        except DeliveryError as exc:
+            raise self._apart(exc) from None
+
+    def claims(self, data: Told, nonce: Secret | None) -> Told:
+        """Who signed in, by the id token of an answer that has one."""
+        audience = self.context.client.settings["client_id"]
+        try:
+            return Told(
+                id_token_claims(
+                    data["id_token"],
+                    issuer=self.google.issuer,
+                    audience=audience,
+                    nonce=nonce.reveal() if nonce else "",
+                )
+            )
+        except DeliveryError as exc:
+            raise self._apart(exc) from None
 
     def error(self, answer: Answer | HttpFailure | None, url: str = "") -> DeliveryError:
         """What is behind an answer that gives nothing, from ``url`` (default: the token endpoint)."""
@@ -79,6 +108,10 @@ class Authority:
         """One of the codes, with this client's name, and the words of an answer where there is one."""
         said = self.error(answer).problem.reply if answer else None
         return self._ours(problem(code, step="sign-in", host=self.google.token_host, reply=said, **params))
+
+    def _apart(self, error: DeliveryError) -> DeliveryError:
+        """The same without its frames: they hold what was looked at."""
+        return type(error)(self._ours(error.problem))
 
     def _ours(self, found: Problem) -> Problem:
         return found.with_(params={"client": self.client, **found.params})

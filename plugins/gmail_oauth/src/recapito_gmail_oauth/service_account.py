@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from recapito.errors import Held
-from recapito.oauth import Answer, checked_token
+from recapito.oauth import Answer
 from recapito.secret import Secret
 from recapito.transport import Attempt, Grant, Refreshed, SignInContext, SignInKind, Step
 from recapito_gmail_oauth.authority import Authority, error_of
@@ -58,7 +58,7 @@ class ServiceAccountSignIn:
         authority.hide(*said.told)
         self._refuse(authority, said)
         data = authority.judged(said.answer)
-        return Refreshed(checked_token(data.get("access_token"), data.get("expires_in")))
+        return Refreshed(authority.token(data))
 
     async def revoke(self, context: SignInContext, grant: Grant) -> None:
         """Nothing was given to this mailbox: the administrator takes the delegation back."""

@@ -9,15 +9,13 @@ from recapito.errors import Held
 from recapito.oauth import (
     Answer,
     challenge,
-    checked_token,
-    id_token_claims,
     new_state,
     refuse_error,
     refuse_other_issuer,
 )
 from recapito.secret import Secret, Secrets
 from recapito.transport import Attempt, Grant, Refreshed, SignInContext, SignInKind, Step
-from recapito_gmail_oauth.authority import Authority, error_of
+from recapito_gmail_oauth.authority import Authority, Told, error_of
 from recapito_gmail_oauth.google import Google, scope_of, spelled
 from recapito_gmail_oauth.kept import IDLE, Kept
 from recapito_gmail_oauth.refresh import PATIENCE, Requests, refreshed
@@ -69,7 +67,7 @@ class GoogleSignIn:
 
     async def finish(self, context: SignInContext, attempt: Attempt, query: Mapping[str, str]) -> Grant:
         """Redeem the code. Held where a person refused, or Google gave nothing that lasts."""
-        authority = Authority(context, self.client, self._patience)
+        authority, query = Authority(context, self.client, self._patience), Told(query)
         refuse_other_issuer(query, authority.google.issuer)
         refuse_error(query, context, authority.google.token_host, self.client)
         if not query.get("code"):
@@ -119,7 +117,7 @@ class GoogleSignIn:
         if isinstance(answer, Answer) and error_of(answer) == "invalid_grant" and kept.died_of_testing(now):
             raise Held(authority.refused("testing-expired", answer))
         data = authority.judged(answer)
-        token = checked_token(data.get("access_token"), data.get("expires_in"))
+        token = authority.token(data)
         rotated = _refresh_token(authority, data) if data.get("refresh_token") else None
         renewed = Grant(
             account=grant.account,
@@ -139,17 +137,12 @@ class GoogleSignIn:
         if answer.status != _OK and error_of(answer) not in ("invalid_token", "invalid_grant"):
             raise authority.error(answer, url)
 
-    async def _account(self, authority: Authority, attempt: Attempt, data: Mapping[str, Any]) -> str:
+    async def _account(self, authority: Authority, attempt: Attempt, data: Told) -> str:
         """The address of whoever consented: from the id token, or asked for where there is none."""
         if isinstance(data.get("id_token"), str):
-            claims: Mapping[str, Any] = id_token_claims(
-                data["id_token"],
-                issuer=authority.google.issuer,
-                audience=authority.context.client.settings["client_id"],
-                nonce=attempt.private["nonce"].reveal() if "nonce" in attempt.private else "",
-            )
+            claims = authority.claims(data, attempt.private.get("nonce"))
         else:
-            token = checked_token(data.get("access_token"), data.get("expires_in"))
+            token = authority.token(data)
             claims = authority.judged(await authority.get(authority.google.userinfo_uri, token.value))
         email = claims.get("email")
         if not isinstance(email, str) or not email or claims.get("email_verified") not in (True, "true"):
