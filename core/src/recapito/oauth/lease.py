@@ -54,7 +54,7 @@ class Leases:
             if await self._changed(row):
                 return None
         # A failure is remembered without a new generation: the one who had it before may have met one.
-        if same(row, await self._in_thread(self._store.grant, row.key)):
+        if _same(row, await self._in_thread(self._store.grant, row.key)):
             return owner
         await self.given_back(row, owner)
         return None
@@ -64,7 +64,7 @@ class Leases:
         for _ in range(_LOOKS):
             await asyncio.sleep(random.uniform(*_LOOK))  # noqa: S311 - spreads looks, hides nothing
             now = await self._in_thread(self._store.grant, row.key)
-            if not same(row, now):
+            if not _same(row, now):
                 return True
             if now is None or now.lease_until is None:
                 return False
@@ -78,7 +78,7 @@ class Leases:
             log.warning("%s: the lease could not be given back: %s", row.key, type(exc).__name__)
 
 
-def same(row: "GrantRow", now: "GrantRow | None") -> bool:
+def _same(row: "GrantRow", now: "GrantRow | None") -> bool:
     """Whether a grant is as it was: the same sign-in, not renewed, and with the same failure or none."""
     return now is not None and _state(row) == _state(now)
 
