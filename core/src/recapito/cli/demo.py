@@ -1,6 +1,7 @@
 """``recapito demo``: watch it work."""
 
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,20 +14,24 @@ from recapito.cli.exits import Exit
 from recapito.cli.failures import problem_lines
 from recapito.cli.output import Output, table, wants_colour
 from recapito.cli.run import Run, pass_run
-from recapito.cli.shapes import outcome_words, receipt_data
+from recapito.cli.shapes import outcome_words, problem_data, receipt_data
 from recapito.cli.values import path_of
 from recapito.cli.words import N_, _, decimal
 
 if TYPE_CHECKING:
-    from recapito.demo.stage import Performance, Played
+    from recapito.demo.performance import Performance, Played, Revoked
 
 __all__ = ["demo"]
+
+#: How the ways are called in the table.
+_WAYS = {"ssl": "SMTP, ssl", "starttls": "SMTP, starttls", "google": "Google", "microsoft": "Microsoft"}
 
 
 @command(
     N_(
-        "Watch it work, on this machine alone: mail servers start, four operators of two companies send an invoice "
-        "through their own mailbox, one of them with a wrong password, and what arrived is compared with what was sent."
+        "Watch it work, on this machine alone: mail servers and stand-ins for Google and Microsoft start, five "
+        "operators of two companies send an invoice through their own mailbox, two of them signed in and one with a "
+        "wrong password, and what arrived is compared with what was sent. Then a permission is taken back."
     )
 )
 @option(
@@ -55,6 +60,7 @@ def _played(tell: Callable[[str], None], folder: str | None) -> "Performance":
     try:
         import aiosmtpd  # noqa: F401 - looked for by its name, so that the right extra can be named
         import fpdf  # noqa: F401
+        import h11  # noqa: F401
         import trustme  # noqa: F401
 
         from recapito.demo.stage import perform
@@ -79,21 +85,23 @@ def _folder(named: str) -> Path:
 
 def _told(output: Output) -> Callable[[str], None]:
     words = {
-        "servers": _("Starting two mail servers on this machine, with TLS and passwords…"),
-        "profiles": _("Making four profiles in a store of their own…"),
+        "servers": _(
+            "Starting two mail servers, a stand-in for Google and one for Microsoft, all on this machine…"
+        ),
+        "profiles": _("Making five profiles in a store of their own…"),
+        "signing-in": _("Two operators sign in, one with Google and one with Microsoft…"),
         "sending": _("Each operator sends an invoice through their own mailbox…"),
+        "revoked": _("One of them takes the permission back, and sends again…"),
     }
     return lambda act: output.note(words[act])
 
 
 def _lines(show: "Performance", output: Output) -> list[str]:
-    headings = [_("operator"), _("server"), _("outcome"), _("the server's words"), _("time")]
-    rows = [_cells(each, output) for each in show.played]
-    lines = _rich_table(headings, rows, output) or table([headings, *rows])
+    lines = _table(show.played, output)
     for each in show.played:
-        if each.receipt.problem:
-            lines += ["", f"{each.actor.name} <{each.actor.address}>"]
-            lines += [f"  {line}" for line in problem_lines(each.receipt.problem)]
+        lines += _explained(each)
+    if show.revoked is not None:
+        lines += _revoked_lines(show.revoked, output)
     identical = sum(bool(each.same_bytes and each.same_pdf) for each in show.played)
     lines.append("")
     text = _("{identical} of {arrived} messages arrived byte for byte as they were sent, each PDF intact.")
@@ -104,15 +112,52 @@ def _lines(show: "Performance", output: Output) -> list[str]:
     return lines
 
 
+def _table(played: "list[Played]", output: Output) -> list[str]:
+    headings = [_("operator"), _("server"), _("outcome"), _("the server's words"), _("time")]
+    rows = [_cells(each, output) for each in played]
+    return _rich_table(headings, rows, output) or table([headings, *rows])
+
+
+def _explained(each: "Played") -> list[str]:
+    if each.receipt.problem is None:
+        return []
+    lines = problem_lines(each.receipt.problem)
+    return ["", f"{each.actor.name} <{each.actor.address}>", *(f"  {line}" for line in lines)]
+
+
+def _revoked_lines(revoked: "Revoked", output: Output) -> list[str]:
+    """The last act: what the first send found, that the second bothers nobody, and that a new sign-in mends it."""
+    name, ended = revoked.found.actor.name, revoked.again.receipt.outcome.value
+    counted = _(
+        "Sent once more: {outcome}. Notices to a person so far: {notices}; questions to the vendor: {requests}."
+    )
+    return [
+        "",
+        _("{name} takes the permission back, and sends again: {outcome}.").format(
+            name=name, outcome=outcome_words()[revoked.found.receipt.outcome.value]
+        ),
+        *_explained(revoked.found)[2:],
+        counted.format(
+            outcome=outcome_words()[revoked.known.receipt.outcome.value],
+            notices=revoked.notices,
+            requests=revoked.requests,
+        ),
+        output.mark(
+            "good" if ended == "accepted" else "bad",
+            _("Signed in again, and sent: {outcome}.").format(outcome=outcome_words()[ended]),
+        ),
+    ]
+
+
 def _cells(each: "Played", output: Output) -> list[str]:
     outcome = each.receipt.outcome.value
     mark = output.sign("good" if outcome == "accepted" else "bad")
     reply = each.receipt.server_reply or (each.receipt.problem.reply if each.receipt.problem else "") or ""
     return [
         f"{each.actor.id} ({each.actor.company.id})",
-        each.actor.security,
+        _WAYS[each.actor.way],
         f"{mark} {outcome_words()[outcome]}",
-        reply.splitlines()[0] if reply else "-",
+        textwrap.shorten(reply, 44, placeholder=" …") or "-",
         f"{each.receipt.seconds * 1000:.0f} ms",
     ]
 
@@ -142,21 +187,51 @@ def _data(show: "Performance") -> dict[str, Any]:
         "ok": show.as_expected,
         "folder": str(show.folder),
         "servers": [
-            {"host": server.partition(":")[0], "port": int(server.partition(":")[2]), "security": security}
-            for security, server in show.servers.items()
-        ],
-        "sends": [
             {
-                "company": each.actor.company.id,
-                "operator": each.actor.id,
-                "sender": each.actor.address,
-                "security": each.actor.security,
-                "file": str(each.file) if each.file else None,
-                "same_bytes": each.same_bytes,
-                "same_pdf": each.same_pdf,
-                **receipt_data(each.receipt),
+                "name": name,
+                "host": server.partition(":")[0],
+                "port": int(server.partition(":")[2]),
+                "security": "https" if name in ("google", "microsoft") else name,
             }
-            for each in show.played
+            for name, server in show.servers.items()
         ],
+        "sign_ins": [
+            {
+                "company": each.key.company,
+                "operator": each.key.operator,
+                "account": each.account,
+                "scopes": sorted(each.scopes),
+            }
+            for each in show.signed_in
+        ],
+        "sends": [_send(each) for each in show.played],
+        "revoked": show.revoked and _revoked(show.revoked),
         "seconds": round(show.seconds, 3),
+    }
+
+
+def _send(each: "Played") -> dict[str, Any]:
+    return {
+        "company": each.actor.company.id,
+        "operator": each.actor.id,
+        "sender": each.actor.address,
+        "transport": each.receipt.transport,
+        "security": each.actor.security,
+        "file": str(each.file) if each.file else None,
+        "same_bytes": each.same_bytes,
+        "same_pdf": each.same_pdf,
+        **receipt_data(each.receipt),
+    }
+
+
+def _revoked(revoked: "Revoked") -> dict[str, Any]:
+    """The last act: the outcomes of its three sends, the problem, and how often anybody was asked."""
+    actor = revoked.found.actor
+    return {
+        "company": actor.company.id,
+        "operator": actor.id,
+        "problem": problem_data(revoked.found.receipt.problem),
+        "outcomes": [each.receipt.outcome.value for each in (revoked.found, revoked.known, revoked.again)],
+        "notices": revoked.notices,
+        "requests": revoked.requests,
     }

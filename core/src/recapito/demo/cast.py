@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-__all__ = ["CAST", "COMPANIES", "Actor", "Company", "Item"]
+__all__ = ["CAST", "COMPANIES", "Actor", "Company", "Item", "Way"]
+
+#: How an actor's mail leaves: through a server with a password, or with a sign-in.
+Way = Literal["ssl", "starttls", "google", "microsoft"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An operator: the company, the server they use, the password they typed, and their invoice."""
+    """An operator: the company, the way their mail leaves, and their invoice.
+
+    ``password`` is their mailbox's, ``typed`` what they typed; who signs in has neither.
+    """
 
     id: str
     name: str
     company: Company
-    security: Literal["ssl", "starttls"]
+    way: Way
     number: str
     customer: str
     to: str
@@ -51,6 +57,16 @@ class Actor:
     def address(self) -> str:
         """Their mailbox."""
         return f"{self.id}@{self.company.domain}"
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether they sign in, instead of typing a password."""
+        return self.way in ("google", "microsoft")
+
+    @property
+    def security(self) -> str:
+        """How the connection is encrypted."""
+        return "https" if self.signs_in else self.way
 
 
 _ROSSI = Company(
@@ -99,7 +115,7 @@ CAST = (
         "carla",
         "Carla D'Amico",
         _BIANCHI,
-        "starttls",
+        "google",
         "A-204/2026",
         "Trattoria La Città Vecchia",
         "conti@cittavecchia.example",
@@ -107,6 +123,19 @@ CAST = (
             _item("Olio extravergine DOP, lattina 5 l", "12", "47.00"),
             _item("Acciughe sotto sale, vaso 1 kg", "6", "23.80"),
             _item("Sconto fedeltà", "1", "-20.00"),
+        ),
+    ),
+    Actor(
+        "elena",
+        "Elena Riva",
+        _BIANCHI,
+        "microsoft",
+        "A-206/2026",
+        "Enoteca Perché No",
+        "acquisti@perche-no.example",
+        (
+            _item("Vermentino DOC, cartone da 6", "10", "58.80"),
+            _item("Pesto genovese DOP, vaso 500 g", "20", "9.40"),
         ),
     ),
     Actor(
