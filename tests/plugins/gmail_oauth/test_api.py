@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from gmail_stage import ACCOUNTS, Gate, GrantContext, Stage, anna
+from gmail_stage import ACCOUNTS, GrantContext, Stage, anna
 
 from recapito.envelope import Envelope, Notify
 from recapito.errors import DeliveryError, NotSent, Refused
@@ -250,6 +250,13 @@ async def test_a_200_without_an_id_is_not_taken_for_success(stage: Stage, body: 
     assert (error.problem.code, error.outcome) == ("HTTP-UNKNOWN", U)
 
 
+@pytest.mark.parametrize("status", [201, 202, 206])
+async def test_no_other_success_is_taken_for_one(stage: Stage, status: int) -> None:
+    stage.google.fail(UPLOAD, status=status, body={"id": "18c0"})
+    async with opened(stage) as (session, _):
+        assert (await failure(session)).outcome is U
+
+
 async def test_an_answer_that_is_cut_is_not_taken_for_success(stage: Stage) -> None:
     stage.google.fail(UPLOAD, status=200, body={"id": "18c0"}, how="cut")
     async with opened(stage) as (session, _):
@@ -306,17 +313,22 @@ async def test_a_retry_after_that_is_no_moment_is_only_shown(stage: Stage) -> No
     assert "2026-99-99" in (error.problem.reply or "")
 
 
-async def test_a_server_that_ends_the_line_early_is_heard(stage: Stage) -> None:
-    """413 after the first bytes of a large message: refused, not unknown, and not everything was uploaded."""
-    with Gate(stage.google.port) as gate:
-        async with opened(stage, api_root=f"https://127.0.0.1:{gate.port}") as (session, _):
+def test_a_line_that_ends_in_the_middle_of_the_content_has_not_sent(stage: Stage) -> None:
+    content = Specimen.of(SENDER, [TO], size=20 * MB)
+
+    async def attempt() -> DeliveryError:
+        async with opened(stage) as (session, _):
             stage.google.fail(UPLOAD, how="unread")
-            content = Specimen.of(SENDER, [TO], size=20 * MB)
+            soon = asyncio.get_running_loop().time() + 10
             with pytest.raises(DeliveryError) as caught:
-                await session.deliver(
-                    Envelope(SENDER, (TO,)), content, deadline=asyncio.get_running_loop().time() + 10
-                )
-    assert caught.value.outcome is R
+                await session.deliver(Envelope(SENDER, (TO,)), content, deadline=soon)
+            assert not session.usable
+        return caught.value
+
+    # Not on anyio's loop: Python 3.11 may end one transport twice where a write fails while it is resumed, says
+    # so to the loop's handler, and anyio takes that for the test's failure.
+    error = asyncio.run(attempt())
+    assert (error.outcome, error.problem.code) == (R, "NET-LOST")
     assert content.handed < 20 * MB
 
 
