@@ -17,7 +17,7 @@ from recapito.testing.entra_error import entra_error
 from recapito.testing.https_asked import Said, json_said
 
 if TYPE_CHECKING:
-    from recapito.testing.microsoft_server import MicrosoftServer
+    from recapito.testing.oauth_vendor import OAuthVendor
 
 __all__ = ["AppIdentity"]
 
@@ -30,7 +30,7 @@ class AppIdentity:
     ``expired`` makes the secret one that has expired; ``assertion`` is a federated token that is taken as proof.
     """
 
-    def __init__(self, microsoft: "MicrosoftServer") -> None:
+    def __init__(self, microsoft: "OAuthVendor") -> None:
         self._microsoft = microsoft
         self.expired = False
         self.assertion = ""

@@ -9,7 +9,7 @@ from recapito.testing.https_asked import Asked, Said, json_said
 
 if TYPE_CHECKING:
     from recapito.testing.bench import Arrived
-    from recapito.testing.google_server import GoogleServer
+    from recapito.testing.oauth_vendor import OAuthVendor
 
 __all__ = ["GmailApi", "api_error"]
 
@@ -29,7 +29,7 @@ _SENDS = {
 class GmailApi:
     """``messages`` is what was taken; ``aliases`` are addresses besides its own that an account may send as."""
 
-    def __init__(self, google: "GoogleServer") -> None:
+    def __init__(self, google: "OAuthVendor") -> None:
         self._google = google
         self.messages: list[Arrived] = []
         self.aliases: set[str] = set()

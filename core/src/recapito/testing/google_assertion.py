@@ -13,7 +13,9 @@ from recapito.testing.https_asked import Asked, Said, json_said
 from recapito.testing.oauth_vendor import oauth_error
 
 if TYPE_CHECKING:
-    from recapito.testing.google_server import GoogleServer
+    from collections.abc import Callable
+
+    from recapito.testing.oauth_vendor import OAuthVendor
 
 __all__ = ["ServiceAccount"]
 
@@ -34,8 +36,11 @@ _NOT_ALLOWED = (
 class ServiceAccount:
     """``domain`` is the Workspace whose mailboxes it may act for, ``scopes`` what it was delegated."""
 
-    def __init__(self, google: "GoogleServer") -> None:
+    def __init__(
+        self, google: "OAuthVendor", answer: "Callable[[str, tuple[str, ...]], dict[str, Any]]"
+    ) -> None:
         self._google = google
+        self._answer = answer
         self.email = "recapito@project.iam.gserviceaccount.com"
         self.client_id = "104242424242424242424"
         self.domain = "example.com"
@@ -78,7 +83,7 @@ class ServiceAccount:
         if not subject.endswith(f"@{self.domain}") or not scopes or not set(scopes) <= self.scopes:
             return oauth_error(401, "unauthorized_client", _NOT_ALLOWED)
         self._google.refreshes += 1
-        return json_said(200, self._google.token_answer(subject, scopes))
+        return json_said(200, self._answer(subject, scopes))
 
     def _sign(self, asked: Asked) -> Said:
         """IAM Credentials' signJwt, for keyless signing; any bearer is the machine's own identity."""

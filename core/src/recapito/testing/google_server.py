@@ -36,7 +36,7 @@ class GoogleServer(OAuthVendor):
         self, account: str = "anna@example.com", *, redirect_uris: Collection[str] = (), **server: Any
     ) -> None:
         super().__init__(Person(account), redirect_uris=redirect_uris, name="google", **server)
-        self.workspace = ServiceAccount(self)
+        self.workspace = ServiceAccount(self, self.token_answer)
         self.gmail = GmailApi(self)
         self.route("GET", "/o/oauth2/v2/auth", self._authorize)
         self.route("POST", "/token", self._token)

@@ -13,8 +13,7 @@ from recapito.testing.https_asked import Asked, Said, json_said
 
 if TYPE_CHECKING:
     from recapito.testing.bench import Arrived
-    from recapito.testing.microsoft_server import MicrosoftServer
-    from recapito.testing.oauth_vendor import Access
+    from recapito.testing.oauth_vendor import Access, OAuthVendor
 
 __all__ = ["Attached", "Draft", "GraphApi", "graph_error"]
 
@@ -67,7 +66,7 @@ class GraphApi:
     ``send_as`` are the pairs (account, sender) that Exchange allows.
     """
 
-    def __init__(self, microsoft: "MicrosoftServer") -> None:
+    def __init__(self, microsoft: "OAuthVendor") -> None:
         self._microsoft = microsoft
         self.messages: list[Arrived] = []
         self.drafts: dict[str, Draft] = {}

@@ -79,6 +79,8 @@ class OAuthVendor(HttpsServer):
         self.person = person
         self.redirect_uris = set(redirect_uris)
         self.rotates = False
+        #: Whether the app is believed without proof.
+        self.public = False
         #: Seconds that access tokens last.
         self.token_lives = TOKEN_LIVES
         self.refreshes = 0

@@ -25,7 +25,13 @@ def addressed(profile: "Profile", envelope: "Envelope", content: "Content") -> "
         raise Refused(problem("ENVELOPE-DIFFERS", step="recipient", transport=profile.transport))
     if envelope.sender.lower() not in _named(content, "from", "sender"):
         raise Refused(
-            problem("SENDER-NOT-ALLOWED", step="sender", address=envelope.sender, sender=profile.sender)
+            problem(
+                "SENDER-NOT-ALLOWED",
+                step="sender",
+                address=envelope.sender,
+                sender=profile.sender,
+                operator=profile.key.operator,
+            )
         )
     hidden = [address for address in envelope.recipients if address.lower() not in shown]
     return content.with_header("Bcc", ", ".join(hidden)) if hidden else content

@@ -43,7 +43,7 @@ class Said:
     told: tuple[Secret, ...] = ()
 
 
-class Stopped(Exception):
+class _Stopped(Exception):
     """Leaves google-auth with an answer that is judged elsewhere."""
 
 
@@ -79,7 +79,7 @@ class Requests:
         timeout: float | None = None,  # noqa: ARG002 - one deadline holds for the whole refresh
         **_kwargs: object,
     ) -> _Response:
-        """The answer; whatever is not 200, and a token that is no JSON, leaves google-auth as Stopped."""
+        """The answer; whatever is not 200, and a token that is no JSON, leaves google-auth at once."""
         self.url = self._placed(url)
         if self.url.startswith("http://"):
             return _metadata(self.url, method, headers or {})
@@ -88,7 +88,7 @@ class Requests:
             method, self.url, headers=dict(headers or {}), body=body or b""
         )
         if answer.status != _OK or (method == "POST" and answer.json() is None):
-            raise Stopped
+            raise _Stopped
         return _Response(answer.status, answer.headers, answer.body)
 
     def _placed(self, url: str) -> str:
@@ -118,7 +118,7 @@ def _refreshed(requests: Requests, make: Make) -> Answer | HttpFailure | None:
         make(requests).refresh(requests)  # type: ignore[no-untyped-call]
     except HttpFailure as exc:
         return exc.with_traceback(None)
-    except Stopped:
+    except _Stopped:
         pass
     except (GoogleAuthError, ValueError, TypeError, KeyError):
         if requests.answer is not None and requests.answer.status == _OK:
