@@ -1,6 +1,7 @@
 """Anna's grant in a store, at a vendor whose refresh tokens are good once, and vaults that renew it."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -128,7 +129,7 @@ def processes(
     database_url: str, vendor: RotatingVendor, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., list[Process]]]:
     """Starts so many processes; all are ready when it returns, and gone when the test ends."""
-    monkeypatch.setenv("PYTHONPATH", str(SERVERS))
+    monkeypatch.setenv("PYTHONPATH", str(SERVERS), prepend=os.pathsep)
     script = [sys.executable, str(SERVERS / "vault_process.py"), database_url, str(vendor.port)]
     with ExitStack() as ends:
 

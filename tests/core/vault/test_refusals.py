@@ -1,5 +1,6 @@
 """What a vendor has said once is not asked again: until a person signs in, a client changes, or the time has come."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -175,6 +176,7 @@ async def test_a_vendor_that_does_not_answer_is_given_up(
         (Misconfigured(problem("TLS-CA", reason="no PEM")), Held),
         (ValueError("token-1 leaked"), NotSent),
         (SystemExit(3), NotSent),
+        (asyncio.CancelledError(), NotSent),
     ],
 )
 async def test_whatever_a_sign_in_raises_has_an_outcome_and_frees_the_grant(
