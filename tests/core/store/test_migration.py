@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from recapito.errors import Misconfigured
+from recapito.ledger.journal import Journal
 from recapito.store import Store, migration, schema
 from recapito.store.database import Database
 from recapito.store.files import find_file, use_wal
@@ -161,6 +162,44 @@ def test_an_older_store_is_upgraded_and_keeps_what_it_has(database_url: str) -> 
         store.upgrade()
     with Store.open(database_url) as store:
         assert store.lowered("mailbox") is None
+
+
+def test_a_store_from_before_sign_ins_is_upgraded_with_what_it_holds(
+    database_url: str, home: Path, anna, save, sign_in, paused, entry
+) -> None:
+    """Rows of every older table, written by this version's code, which those tables fit as they are."""
+    added = ("client", "grant", "attempt")
+    with Store.create(database_url) as store:
+        save(store, anna, password="x")
+        store.pause(anna.key, paused, by="x")
+        store.told("a", "b")
+        journal = Journal(store)
+        journal.intend(entry()).result(10)
+        journal.close()
+        drop = [*(f"drop table recapito_{name}" for name in added)]
+        drop.append("update recapito_alembic_version set version_num = '0002'")
+        store.database.write(lambda connection: [connection.exec_driver_sql(each) for each in drop])
+        before = {table: held(store, table) for table in tables(store)}
+        assert {"recapito_profile", "recapito_secret", "recapito_journal"} <= before.keys()
+        assert all(before[f"recapito_{name}"] for name in ("profile", "secret", "state", "audit", "journal"))
+    with Store.create(database_url, upgrade=True) as store:
+        changed = {"recapito_alembic_version"} | {f"recapito_{name}" for name in added}
+        assert set(tables(store)) - changed == before.keys() - changed
+        assert all(held(store, table) == before[table] for table in before.keys() - changed)
+        found = store.get(anna.key)
+        assert found is not None
+        assert found.secrets["password"].reveal() == "x"
+        row = sign_in(store)
+        assert (row.resumed, store.grant(anna.key)) == (True, row)
+
+
+def tables(store: Store) -> list[str]:
+    return store.database.read(lambda connection: inspect(connection).get_table_names())
+
+
+def held(store: Store, table: str) -> list[object]:
+    query = text(f"select * from {table}")
+    return store.database.read(lambda connection: sorted(map(repr, connection.execute(query))))
 
 
 def test_our_own_file_is_upgraded_when_it_is_opened(tmp_path: Path, home: Path) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from recapito.errors import Misconfigured
 from recapito.profile import Profile
+from recapito.secret import Secret
 from recapito.store import Store, schema
 from recapito.store.location import key_file
 
@@ -68,6 +69,52 @@ def test_every_secret_is_sealed_anew_and_still_reads(store: Store, save) -> None
         assert found.secrets["password"].reveal() == f"secret {number}"
     assert [row.revision for row in store.profiles()] == revisions, "open sessions need not be closed"
     assert store.keys_rotate() == 0
+
+
+def test_what_sign_ins_leave_is_sealed_anew_too(
+    store: Store, sign_in, token, attempt, database_url: str
+) -> None:
+    store.save_client("", "google", {}, {"client_secret": Secret("one")}, by="x", fields=())
+    row = sign_in(store, secret="two")
+    store.renew_grant(row.key, row.id, 1, resource="mail", token=token("three"))
+    store.begin_attempt("s" * 43, attempt())
+    new = store.keys_new()
+    before = store.grant(row.key)
+    assert store.keys_rotate() == 5
+    assert key_ids(store) == {new}
+    key_file().write_text(key_file().read_text().splitlines()[0])  # the old key is taken away
+    with Store.open(database_url) as opened:
+        client, grant, begun = (
+            opened.client("", "google"),
+            opened.open_grant(row.key),
+            opened.attempt("s" * 43),
+        )
+        assert client is not None
+        assert grant is not None
+        assert begun is not None
+        assert client.secrets["client_secret"].reveal() == "one"
+        assert (grant.row, grant.secret.reveal()) == (before, "two")
+        assert grant.tokens["mail"].value.reveal() == "three"
+        assert begun.secrets == attempt().secrets
+
+
+def test_grants_renewed_during_a_rotation_are_under_the_new_key(open_store, sign_in, token) -> None:
+    mine, other = open_store(), open_store()
+    rows = [sign_in(mine, f"operator-{number}") for number in range(60)]
+    mine.keys_new()
+
+    def renew(done: int, total: int) -> None:
+        for row in rows:
+            given = {"resource": "mail", "token": token(), "secret": Secret("rotated")}
+            generation = other.grant(row.key).generation
+            assert other.renew_grant(row.key, row.id, generation, **given) == generation + 1
+
+    mine.keys_rotate(progress=renew)
+    assert len(key_ids(mine)) == 1
+    for row in rows:
+        found = mine.open_grant(row.key)
+        assert found is not None
+        assert found.secret.reveal() == "rotated"
 
 
 def test_the_rotation_is_audited(store: Store, anna: Profile, save) -> None:

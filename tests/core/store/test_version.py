@@ -10,6 +10,7 @@ import pytest
 from recapito.errors import Misconfigured
 from recapito.ledger.journal import Journal
 from recapito.limits import Limits
+from recapito.profile import ProfileKey
 from recapito.store import Store
 
 IN_AN_HOUR = datetime.now(UTC) + timedelta(hours=1)
@@ -36,6 +37,29 @@ def test_every_change_is_seen_by_another_opening(open_store, anna, save, paused,
     change(other, anna, paused)
     assert mine.version() != before
     assert mine.version() == other.version()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store, sign_in: sign_in(store),
+        lambda store, sign_in: store.remove_grant(ProfileKey("", "anna"), by="x"),
+        lambda store, sign_in: store.ensure_grant(
+            ProfileKey("", "bruno"), transport="memory", sign_in="app", client="microsoft"
+        ),
+        lambda store, sign_in: store.save_client("", "google", {}, {}, by="x", fields=()),
+        lambda store, sign_in: store.remove_client("", "google", by="x"),
+        lambda store, sign_in: store.resume_client("", "google", by="x"),
+    ],
+    ids=["signed in", "signed out", "application", "client", "no client", "client mended"],
+)
+def test_who_signs_in_with_what_is_seen_by_another_opening(open_store, sign_in, change) -> None:
+    mine, other = open_store(), open_store()
+    sign_in(mine)
+    mine.save_client("", "google", {}, {}, by="x", fields=())
+    before = mine.version()
+    change(other, sign_in)
+    assert mine.version() != before
 
 
 def test_what_does_not_concern_a_send_changes_nothing(open_store, anna, paused, entry) -> None:
