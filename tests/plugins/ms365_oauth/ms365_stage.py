@@ -11,6 +11,7 @@ from typing import Any, Self
 from recapito.profile import Found, Profile
 from recapito.secret import Secret, Secrets
 from recapito.testing import CertificateAuthority, MicrosoftServer, TestContext, TestSignInContext
+from recapito.testing.entra_error import entra_error
 from recapito.testing.graph_api import graph_error
 from recapito.testing.https_asked import Asked, Said
 from recapito.testing.serving import LoopThread
@@ -28,16 +29,32 @@ STATE, VERIFIER = "state-of-this-attempt", "v3rifier" * 8
 
 
 class Microsoft(MicrosoftServer):
-    """The kit's, refusing a whole message where one of its recipients is among ``refused``."""
+    """The kit's, refusing a whole message where one of its recipients is among ``refused``.
+
+    With ``echo``, requests whose path ends so are refused with that status, in words that repeat what was sent.
+    """
 
     def __init__(self) -> None:
         self.refused: set[str] = set()
+        self.echo: tuple[str, int] | None = None
         super().__init__(ACCOUNTS[0], authority=AUTHORITY)
         self.identity.graph_permissions = {"Mail.Send", "Mail.ReadWrite"}
         self.identity.full_access = set(ACCOUNTS)
 
     def route(self, method: str, path: str, answer: Callable[[Asked], Said]) -> None:
-        super().route(method, path, self._checking(answer) if path.startswith("/v1.0/") else answer)
+        answer = self._checking(answer) if path.startswith("/v1.0/") else answer
+        super().route(method, path, self._echoing(answer))
+
+    def _echoing(self, answer: Callable[[Asked], Said]) -> Callable[[Asked], Said]:
+        def echoed(asked: Asked) -> Said:
+            if self.echo is None or not asked.path.endswith(self.echo[0]):
+                return answer(asked)
+            words = " ".join([*asked.form.values(), asked.bearer, asked.path])
+            if asked.form:
+                return entra_error(self.echo[1], "invalid_grant", 50173, words)
+            return graph_error(self.echo[1], "SomethingNew", words)
+
+        return echoed
 
     def _checking(self, answer: Callable[[Asked], Said]) -> Callable[[Asked], Said]:
         def checked(asked: Asked) -> Said:

@@ -10,7 +10,7 @@ from recapito.errors import Held
 from recapito.oauth import checked_token, id_token_claims
 from recapito.secret import Secret
 from recapito.transport import Grant, Refreshed, SignInContext
-from recapito_ms365_oauth.entra import ask, unusable
+from recapito_ms365_oauth.entra import Given, ask, unusable
 from recapito_ms365_oauth.kept import IDLE, Kept
 from recapito_ms365_oauth.microsoft import Microsoft, granted
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Delegated", "warn_of_expiry"]
 
-# Entra's have some 2 kB.
-_REFRESH_TOKEN_LIMIT = 16_384
+# RFC 6749 appendix A.17 allows any printable character; Entra's have some 2 kB.
+_REFRESH_TOKEN = re.compile(r"[\x20-\x7e]{1,16384}")
 _WARN_BEFORE = timedelta(days=30)
 # What stands for the tenant in the issuer of those that are none: the id token says whose it is.
 _ANY_TENANT = "{tenantid}"
@@ -48,11 +48,12 @@ class Delegated:
         warn_of_expiry(context)
 
         def act(app: "msal.ClientApplication") -> Mapping[str, Any]:
-            return _mapping(app.acquire_token_by_refresh_token(kept.refresh_token.reveal(), scopes))
+            found: Mapping[str, Any] = app.acquire_token_by_refresh_token(kept.refresh_token.reveal(), scopes)
+            return found
 
         data = await ask(context, microsoft, act, public=kept.public, hidden=(kept.refresh_token,))
         token = checked_token(data.get("access_token"), data.get("expires_in"))
-        if "refresh_token" in data:
+        if data.get("refresh_token") is not None:
             kept = Kept(_refresh_token(microsoft, data), kept.public)
         return Refreshed(
             token,
@@ -70,7 +71,7 @@ class Delegated:
     def left(
         self,
         microsoft: Microsoft,
-        data: Mapping[str, Any],
+        data: Given,
         *,
         public: bool,
         hint: str,
@@ -98,40 +99,33 @@ def warn_of_expiry(context: SignInContext) -> None:
         )
 
 
-def _granted(data: Mapping[str, Any], asked: frozenset[str]) -> frozenset[str]:
+def _granted(data: Given, asked: frozenset[str]) -> frozenset[str]:
     said = data.get("scope")
     # An answer without it grants what was asked for (RFC 6749 §5.1).
     return granted(said, asked) if isinstance(said, str) else asked
 
 
-def _mapping(found: object) -> Mapping[str, Any]:
-    """What msal returned; TypeError where it is none of its dictionaries."""
-    if not isinstance(found, Mapping):
-        raise TypeError("no dictionary")
+def _refresh_token(microsoft: Microsoft, data: Given) -> Secret:
+    found = data.secret("refresh_token")
+    if found is None:
+        raise Held(problem("OAUTH-SCOPE", step="sign-in", host=microsoft.login_host))
+    if not _REFRESH_TOKEN.fullmatch(found.reveal()):
+        raise unusable(microsoft)
     return found
 
 
-def _refresh_token(microsoft: Microsoft, data: Mapping[str, Any]) -> Secret:
-    found = data.get("refresh_token")
-    if not isinstance(found, str) or not found:
-        raise Held(problem("OAUTH-SCOPE", step="sign-in", host=microsoft.login_host))
-    if len(found) > _REFRESH_TOKEN_LIMIT or not (found.isascii() and found.isprintable()):
-        raise unusable(microsoft)
-    return Secret(found)
-
-
-def _account(microsoft: Microsoft, data: Mapping[str, Any], hint: str, issuer: str, nonce: str) -> str:
+def _account(microsoft: Microsoft, data: Given, hint: str, issuer: str, nonce: str) -> str:
     """The address of whoever consented, as the id token has it.
 
     The sign-in name need not be the mailbox's address; ``email`` is, but in another company's tenant anybody may
     have any: it counts only where the tenant is the company's own.
     """
-    raw, shown = data.get("id_token"), data.get("id_token_claims")
+    raw, shown = data.secret("id_token"), data.get("id_token_claims")
     tenant = str(shown.get("tid") or "") if isinstance(shown, Mapping) else ""
-    if not isinstance(raw, str) or (_ANY_TENANT in issuer and not _TENANT.fullmatch(tenant)):
+    if raw is None or (_ANY_TENANT in issuer and not _TENANT.fullmatch(tenant)):
         raise unusable(microsoft)
     claims = id_token_claims(
-        raw, issuer=issuer.replace(_ANY_TENANT, tenant), audience=microsoft.client_id, nonce=nonce
+        raw.reveal(), issuer=issuer.replace(_ANY_TENANT, tenant), audience=microsoft.client_id, nonce=nonce
     )
     name, email = (str(claims.get(key) or "") for key in ("preferred_username", "email"))
     if email and email.lower() == hint.lower() and not microsoft.any_tenant:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["DeviceSignIn"]
 
 _WAITS = ("authorization_pending", "slow_down")
-_LONGEST = 120
+# Seconds between two questions: RFC 8628 §3.2 where the answer has none.
+_INTERVAL, _SHORTEST, _LONGEST = 5, 1, 120
 
 
 class DeviceSignIn(Delegated):
@@ -34,11 +35,11 @@ class DeviceSignIn(Delegated):
         metadata = await tenant_metadata(context, microsoft)
 
         def act(app: "msal.PublicClientApplication") -> Mapping[str, Any]:
-            found: Mapping[str, Any] = app.initiate_device_flow(self.asked(microsoft))
-            return found
+            found = app.initiate_device_flow(self.asked(microsoft))
+            return {"flow": json.dumps(found), "interval": found["interval"]}
 
-        flow = dict(await ask(context, microsoft, act, public=True))
-        return _step(microsoft, flow, str(metadata["issuer"]))
+        given = await ask(context, microsoft, act, public=True)
+        return _step(microsoft, given.secret("flow"), given.get("interval"), str(metadata["issuer"]))
 
     async def finish(
         self,
@@ -48,38 +49,50 @@ class DeviceSignIn(Delegated):
     ) -> Grant | Step:
         """Ask once whether the person is done; a Step while they are not."""
         microsoft = Microsoft.of(context.client.settings)
-        issuer = attempt.private["issuer"].reveal()
-        flow: dict[str, Any] = json.loads(attempt.private["flow"].reveal())
-        # It would warn that it is early; when to ask is core's to know.
-        flow.pop("latest_attempt_at", None)
+        issuer, kept = attempt.private["issuer"].reveal(), attempt.private["flow"]
 
         def act(app: "msal.PublicClientApplication") -> Mapping[str, Any]:
-            found: Mapping[str, Any] = app.acquire_token_by_device_flow(
-                flow, exit_condition=lambda _flow: True
-            )
-            return found
+            flow = json.loads(kept.reveal())
+            # It would warn that it is early; when to ask is core's to know.
+            flow.pop("latest_attempt_at", None)
+            found = app.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True)
+            return {**found, "interval": flow["interval"]}
 
-        hidden = (Secret(str(flow.get("device_code") or "")),)
-        data = await ask(context, microsoft, act, public=True, waits=_WAITS, hidden=hidden)
-        if "error" in data:
-            return _step(microsoft, flow, issuer)
-        return self.left(microsoft, data, public=True, hint=attempt.hint, issuer=issuer)
+        hidden = (Secret(str(json.loads(kept.reveal()).get("device_code"))),)
+        given = await ask(context, microsoft, act, public=True, waits=_WAITS, hidden=hidden)
+        if given.get("error") is not None:
+            return _step(microsoft, kept, given.get("interval"), issuer)
+        return self.left(microsoft, given, public=True, hint=attempt.hint, issuer=issuer)
 
 
-def _step(microsoft: Microsoft, flow: dict[str, Any], issuer: str) -> Step:
+def _step(microsoft: Microsoft, flow: Secret | None, interval: object, issuer: str) -> Step:
     """What is shown of ``flow``, as msal began it; the whole of it is kept, with the code that only we know."""
-    url, code, ends = flow.get("verification_uri"), flow.get("user_code"), flow.get("expires_at")
-    shown = (
-        isinstance(url, str) and url.startswith("https://") and isinstance(code, str) and code.isprintable()
-    )
-    if not (shown and isinstance(flow.get("device_code"), str) and isinstance(ends, (int, float))):
+    shown = _shown(flow) if flow else None
+    if flow is None or shown is None:
         raise unusable(microsoft)
+    url, code, ends = shown
     # With 0 seconds msal would ask without end (oauth2.py, obtain_token_by_device_flow).
-    flow["interval"] = min(max(int(flow.get("interval") or 5), 1), _LONGEST)
+    asked = int(interval) if isinstance(interval, int) and interval > 0 else _INTERVAL
+    seconds = min(max(asked, _SHORTEST), _LONGEST)
     return Step(
-        url=str(url),
-        user_code=str(code),
-        interval=float(flow["interval"]),
-        expires_at=datetime.fromtimestamp(float(ends), UTC),
-        private=Secrets({"flow": Secret(json.dumps(flow)), "issuer": issuer}),
+        url=url,
+        user_code=code,
+        interval=float(seconds),
+        expires_at=datetime.fromtimestamp(ends, UTC),
+        private=Secrets({"flow": _paced(flow, seconds), "issuer": issuer}),
     )
+
+
+def _shown(flow: Secret) -> tuple[str, str, float] | None:
+    """Address, code and end of an offer; None where nobody could take it up."""
+    found = json.loads(flow.reveal())
+    url, code, ends = (found.get(name) for name in ("verification_uri", "user_code", "expires_at"))
+    page = isinstance(url, str) and url.startswith("https://") and url.isprintable()
+    typed = isinstance(code, str) and 0 < len(code) <= 64 and code.isprintable()
+    if not (page and typed and isinstance(found.get("device_code"), str) and isinstance(ends, (int, float))):
+        return None
+    return str(url), str(code), float(ends)
+
+
+def _paced(flow: Secret, seconds: int) -> Secret:
+    return Secret(json.dumps({**json.loads(flow.reveal()), "interval": seconds}))

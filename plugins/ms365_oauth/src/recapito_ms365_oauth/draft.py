@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 from recapito.catalogue import problem
 from recapito.errors import DeliveryError, Held, NotSent, Refused
 from recapito.oauth import Answer, ApiLine, Streamed
+from recapito.secret import Secret
 from recapito_ms365_oauth.base64body import streamed_base64
 from recapito_ms365_oauth.shape import File, Shape
 
@@ -73,7 +74,7 @@ class Drafts:
         body = streamed_base64(file.size, file.chunks, before=head.encode(), after=b'"}')
         await self._ask(f"{draft}/attachments", "POST", body, {201}, {}, deadline)
 
-    async def _upload_uri(self, draft: str, file: File, deadline: float) -> str:
+    async def _upload_uri(self, draft: str, file: File, deadline: float) -> Secret:
         item = {"attachmentType": "file", "size": file.size, **file.described}
         answer = await self._ask(
             f"{draft}/attachments/createUploadSession",
@@ -83,29 +84,37 @@ class Drafts:
             {},
             deadline,
         )
-        found = (answer.json() or {}).get("uploadUrl")
-        if not isinstance(found, str) or urlsplit(found).scheme != "https":
+        uri = Secret(str((answer.json() or {}).get("uploadUrl") or ""))
+        if urlsplit(uri.reveal()).scheme != "https":
             raise self._strange()
-        return found
+        return uri
 
-    async def _upload(self, uri: str, file: File, deadline: float) -> None:
+    async def _upload(self, uri: Secret, file: File, deadline: float) -> None:
         """In order, range by range. The address is a secret in itself: no token goes with it."""
         async with aclosing(_ranges(file.chunks(), RANGE)) as ranges:
             async for start, pieces in ranges:
-                end = start + sum(map(len, pieces))
-                await self._line.call(
-                    "PUT",
-                    uri,
-                    accept={201} if end == file.size else {200, 202},
-                    headers={
-                        "Content-Type": "application/octet-stream",
-                        "Content-Range": f"bytes {start}-{end - 1}/{file.size}",
-                    },
-                    body=Streamed(end - start, _again(pieces)),
-                    deadline=deadline,
-                    step="sender",
-                    authorized=False,
-                )
+                try:
+                    await self._put(uri, file.size, start, pieces, deadline)
+                except DeliveryError as exc:
+                    # The frames below hold the address.
+                    cause = exc.__cause__.with_traceback(None) if exc.__cause__ else None
+                    raise exc.with_traceback(None) from cause
+
+    async def _put(self, uri: Secret, size: int, start: int, pieces: list[bytes], deadline: float) -> None:
+        end = start + sum(map(len, pieces))
+        await self._line.call(
+            "PUT",
+            uri.reveal(),
+            accept={201} if end == size else {200, 202},
+            headers={
+                "Content-Type": "application/octet-stream",
+                "Content-Range": f"bytes {start}-{end - 1}/{size}",
+            },
+            body=Streamed(end - start, _again(pieces)),
+            deadline=deadline,
+            step="sender",
+            authorized=False,
+        )
 
     async def _ask(
         self,

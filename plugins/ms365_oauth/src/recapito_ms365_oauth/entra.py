@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from recapito.transport import SignInContext
     from recapito_ms365_oauth.microsoft import Microsoft
 
-__all__ = ["Act", "ask", "refused", "tenant_metadata", "unusable", "with_link"]
+__all__ = ["Act", "Given", "ask", "refused", "tenant_metadata", "unusable", "with_link"]
 
 #: What is done with an app of msal's; it returns what msal returned.
 Act: TypeAlias = "Callable[[msal.ClientApplication], Mapping[str, Any]]"
@@ -36,6 +36,23 @@ _OK, _BAD_REQUEST = 200, 400
 _DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 #: What msal makes of answers that it cannot read, and of keys that it cannot use.
 _CONFUSED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError)
+
+
+class Given:
+    """What msal returned: tokens among it, so that it shows nothing of itself."""
+
+    __slots__ = ("get",)
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        # Only the method is kept: no list of attributes shows the tokens.
+        self.get: Callable[[str], Any] = found.get
+
+    def secret(self, name: str) -> Secret | None:
+        """A text that is one; None where there is none."""
+        return Secret(self.get(name)) if isinstance(self.get(name), str) and self.get(name) else None
+
+    def __repr__(self) -> str:
+        return "Given()"
 
 
 class _Stopped(Exception):
@@ -109,7 +126,7 @@ async def ask(
     hidden: Collection[Secret] = (),
     patience: float = PATIENCE,
     **params: str,
-) -> Mapping[str, Any]:
+) -> Given:
     """What msal returned, without an ``error`` that is not one of ``waits``; raises the problem behind anything else.
 
     ``public``: the app does not prove itself. ``hidden`` must not show in the words that are kept, ``patience`` is
@@ -118,11 +135,11 @@ async def ask(
     async with Http(context.tls(microsoft.ca), proxy=microsoft.proxy) as http:
         requests = _Requests(BlockingHttp(http, patience), microsoft)
         found = await context.in_thread(_run, requests, microsoft, context.client, act, public=public)
-    if isinstance(found, Mapping) and ("error" not in found or found["error"] in waits):
+    if isinstance(found, Given) and (found.get("error") is None or found.get("error") in waits):
         return found
     if isinstance(found, DeliveryError):
         raise found
-    answer = requests.answer if isinstance(found, Mapping) else found
+    answer = requests.answer if isinstance(found, Given) else found
     raise refused(context, microsoft, answer, hidden=hidden, **params)
 
 
@@ -177,10 +194,10 @@ def unusable(microsoft: "Microsoft") -> NotSent:
 
 def _run(
     requests: _Requests, microsoft: "Microsoft", client: "Client", act: Act, *, public: bool
-) -> "Mapping[str, Any] | Answer | HttpFailure | DeliveryError | _Unreadable | None":
+) -> "Given | Answer | HttpFailure | DeliveryError | _Unreadable | None":
     """Returned, not raised: msal's frames hold the secrets that it was given."""
     try:
-        return act(_application(requests, microsoft, client, public=public))
+        return Given(act(_application(requests, microsoft, client, public=public)))
     except _Stopped:
         return requests.answer
     except (HttpFailure, DeliveryError) as exc:

@@ -11,7 +11,7 @@ from recapito.secret import Secret, Secrets
 from recapito.transport import Attempt, Grant, SignInContext, SignInKind, Step
 from recapito_ms365_oauth.credential import has_credential
 from recapito_ms365_oauth.delegated import Delegated
-from recapito_ms365_oauth.entra import ask, tenant_metadata, unusable, with_link
+from recapito_ms365_oauth.entra import Given, ask, tenant_metadata, unusable, with_link
 from recapito_ms365_oauth.microsoft import Microsoft
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class CodeSignIn(Delegated):
 
     async def _redeemed(
         self, context: SignInContext, microsoft: Microsoft, attempt: Attempt, code: Secret, *, public: bool
-    ) -> Mapping[str, Any]:
+    ) -> Given:
         def act(app: "msal.ClientApplication") -> Mapping[str, Any]:
             flow = {
                 "state": attempt.state,
