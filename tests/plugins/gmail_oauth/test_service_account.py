@@ -1,7 +1,12 @@
 """A service account acts for the mailboxes of its Workspace: with a key, and without one."""
 
 import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from gmail_stage import ACCOUNTS, Stage, attempt, key_of
@@ -183,6 +188,74 @@ async def test_without_a_key_this_machines_identity_signs(stage: Stage) -> None:
     assert paths[0] == paths[2] == "/token"
     assert paths[1].endswith(":signJwt")
     assert stage.google.connections == 1
+
+
+ON_GOOGLES_MACHINE = """
+import asyncio, json, sys
+
+from recapito.secret import Secrets
+from recapito.testing import TestSignInContext
+from recapito.transport import Client, Grant
+from recapito.secret import Secret
+from recapito_gmail_oauth.plugin import SERVICE_ACCOUNT
+from recapito_gmail_oauth.service_account import ServiceAccountSignIn
+
+told = json.loads(sys.stdin.read())
+context = TestSignInContext(Client(SERVICE_ACCOUNT, settings=told["settings"]), trust=told["pem"])
+sign_in = ServiceAccountSignIn(SERVICE_ACCOUNT.name, "api", told["mailbox"])
+grant = Grant(account=told["mailbox"], scopes=sign_in.scopes, secret=Secret(""))
+print(asyncio.run(sign_in.refresh(context, grant, sign_in.resource)).token.value.reveal())
+"""
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """The metadata server of a machine of Google's."""
+
+    def do_GET(self) -> None:
+        said: dict[str, object] = {"email": "machine@project.iam.gserviceaccount.com", "scopes": []}
+        if "/token" in self.path:
+            said = {"access_token": "ya29.the-machine", "expires_in": 3599, "token_type": "Bearer"}
+        body = json.dumps(said).encode()
+        self.send_response(200 if self.headers.get("Metadata-Flavor") == "Google" else 403)
+        for name, value in (
+            ("Metadata-Flavor", "Google"),
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+def test_on_googles_own_machine_the_metadata_server_says_who_signs(stage: Stage, tmp_path: Path) -> None:
+    told = {
+        "settings": keyless(stage).client.settings,
+        "pem": stage.google.pem,
+        "mailbox": ACCOUNTS[0],
+    }
+    with ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{server.server_port}"
+        own = {"GCE_METADATA_HOST": place, "GCE_METADATA_IP": place, "CLOUDSDK_CONFIG": str(tmp_path)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("GOOGLE_")}
+        run = subprocess.run(
+            [sys.executable, "-c", ON_GOOGLES_MACHINE],
+            input=json.dumps(told),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=kept | own,
+        )
+        server.shutdown()
+    assert run.returncode == 0, run.stderr
+    access = stage.google.access(run.stdout.strip())
+    assert access is not None
+    assert access.account == ACCOUNTS[0]
+    signing = next(asked for asked in stage.google.requests if asked.path.endswith(":signJwt"))
+    assert signing.bearer == "ya29.the-machine"
 
 
 @pytest.mark.usefixtures("identity")

@@ -296,6 +296,21 @@ async def test_what_google_leaves_out_is_explained(
     assert (caught.value.problem.code, caught.value.outcome) == (code, outcome)
 
 
+@pytest.mark.parametrize("bare", [True, False])
+async def test_google_names_itself_with_or_without_the_scheme(stage: Stage, bare: bool) -> None:
+    google, context, trying = stage.google, stage.signin_context(), attempt()
+    step = await API.begin(context, trying)
+    issuer = google.url.removeprefix("https://") if bare else google.url
+    claims = {"iss": issuer, "aud": google.client_id, "email": ACCOUNTS[0], "email_verified": True}
+    raw = google.id_token(**claims, nonce=step.private["nonce"].reveal())
+    data = {**google.token_answer(ACCOUNTS[0], tuple(API.scopes)), "refresh_token": "1//r", "id_token": raw}
+    google.fail("/token", status=200, body=data)
+    trying = type(trying)(
+        redirect_uri=REDIRECT, hint="", state="s", verifier=trying.verifier, private=step.private
+    )
+    assert (await API.finish(context, trying, {"code": "4/x"})).account == ACCOUNTS[0]
+
+
 @pytest.mark.parametrize("value", ["1//with\nnewline", "x" * 5000, "1//é"])
 async def test_a_refresh_token_that_cannot_be_one_is_not_kept(stage: Stage, value: str) -> None:
     data = {**stage.google.token_answer(ACCOUNTS[0], tuple(API.scopes)), "refresh_token": value}

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from recapito.catalogue import problem
-from recapito.errors import DeliveryError, NotSent
+from recapito.errors import DeliveryError, Held, NotSent
 from recapito.oauth import Answer, Http, HttpFailure, checked_token, explained, id_token_claims
 from recapito.problem import Problem
 from recapito.reply import ServerReply
@@ -70,16 +70,13 @@ class Authority:
 
     def claims(self, data: Told, nonce: Secret | None) -> Told:
         """Who signed in, by the id token of an answer that has one."""
-        audience = self.context.client.settings["client_id"]
+        issuer = self.google.issuer
         try:
-            return Told(
-                id_token_claims(
-                    data["id_token"],
-                    issuer=self.google.issuer,
-                    audience=audience,
-                    nonce=nonce.reveal() if nonce else "",
-                )
-            )
+            try:
+                return self._claims(data, nonce, issuer)
+            except Held:
+                # Google's id tokens name it with or without the scheme (its OpenID Connect page, "iss").
+                return self._claims(data, nonce, issuer.removeprefix("https://"))
         except DeliveryError as exc:
             raise self._apart(exc) from None
 
@@ -108,6 +105,16 @@ class Authority:
         """One of the codes, with this client's name, and the words of an answer where there is one."""
         said = self.error(answer).problem.reply if answer else None
         return self._ours(problem(code, step="sign-in", host=self.google.token_host, reply=said, **params))
+
+    def _claims(self, data: Told, nonce: Secret | None, issuer: str) -> Told:
+        return Told(
+            id_token_claims(
+                data["id_token"],
+                issuer=issuer,
+                audience=self.context.client.settings["client_id"],
+                nonce=nonce.reveal() if nonce else "",
+            )
+        )
 
     def _apart(self, error: DeliveryError) -> DeliveryError:
         """The same without its frames: they hold what was looked at."""

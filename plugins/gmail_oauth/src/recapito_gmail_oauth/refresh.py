@@ -23,7 +23,8 @@ __all__ = ["PATIENCE", "Requests", "Said", "refreshed"]
 
 #: Seconds for all requests of one act (:meth:`recapito.transport.SignIn.refresh` allows 25).
 PATIENCE = 20.0
-_METADATA = ("metadata.google.internal", "169.254.169.254")
+# Where Google's machines have their metadata server; on this very machine, an emulator of it (GKE has one).
+_METADATA = ("metadata.google.internal", "169.254.169.254", "127.0.0.1", "localhost")
 _METADATA_PATIENCE = 3.0
 _METADATA_LIMIT = 100_000
 _OK = 200

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ServiceAccountSignIn"]
 
+_UNIVERSE = "googleapis.com"
 _SIGNING = "https://www.googleapis.com/auth/cloud-platform"
 # What Google says where delegation is missing, wholly or for this scope (its OAuth 2.0 page for server to server).
 _NOT_DELEGATED = ("unauthorized_client", "access_denied")
@@ -79,6 +80,9 @@ class ServiceAccountSignIn:
         from google.auth.impersonated_credentials import Credentials
 
         own, _ = default(scopes=[_SIGNING], request=cast("Any", requests))
+        if hasattr(own, "with_universe_domain"):
+            # Delegation works in no other; to ask the metadata server, google-auth would bring its own HTTP.
+            own = own.with_universe_domain(_UNIVERSE)
         return Credentials(  # type: ignore[no-untyped-call]
             own,
             target_principal=context.client.settings["service_account"],

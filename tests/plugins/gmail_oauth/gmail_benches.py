@@ -1,7 +1,4 @@
-"""gmail_oauth against the contract in every mode: each way to sign in, each way out.
-
-Google is the kit's stand-in; tokens come from the plugin's own sign-ins, by requests to it.
-"""
+"""The benches of gmail_oauth: Google is the kit's stand-in, tokens come from the plugin's own sign-ins there."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,13 +9,15 @@ from gmail_stage import ACCOUNTS, Gate, GrantContext, Stage
 
 from recapito.profile import Found, Profile
 from recapito.secret import Secret, Secrets
-from recapito.testing import Arrived, Bench, SmtpBench, SmtpServer, TransportConformance
+from recapito.testing import Arrived, Bench, SmtpBench, SmtpServer
 from recapito.testing.gmail_api import api_error
 from recapito.testing.stored import Ending
 from recapito.transport import Context, Session, TransportInfo
 from recapito_gmail_oauth.google import Google
 from recapito_gmail_oauth.plugin import INFO
 from recapito_gmail_oauth.transport import Gmail
+
+__all__ = ["USERS", "ApiBench", "PasswordBench", "SmtpTokenBench", "with_password"]
 
 UPLOAD = "/upload/"
 USERS = {"anna@gmail.com": "abcd efgh ijkl mnop", "bruno@gmail.com": "qrst uvwx yzab cdef"}
@@ -201,37 +200,3 @@ class PasswordBench(SmtpBench):
     def sent_copies(self) -> int:
         # Gmail files every message that its server takes; the kit's server keeps what it took.
         return len(self.server.messages)
-
-
-WHOLE = {
-    "test_refused_recipient_does_not_stop_the_others": "the Gmail API answers for the message as a whole",
-}
-
-
-class TestAppPassword(TransportConformance):
-    def make_bench(self) -> Any:
-        return PasswordBench.of(INFO, with_password, users=USERS, tls="ssl")
-
-
-class TestApi(TransportConformance):
-    unsupported = WHOLE
-
-    def make_bench(self) -> Any:
-        return ApiBench.of()
-
-
-class TestApiByServiceAccount(TransportConformance):
-    unsupported = WHOLE
-
-    def make_bench(self) -> Any:
-        return ApiBench.of(sign_in="service-account")
-
-
-class TestSmtp(TransportConformance):
-    def make_bench(self) -> Any:
-        return SmtpTokenBench.within(send_by="smtp")
-
-
-class TestSmtpByServiceAccount(TransportConformance):
-    def make_bench(self) -> Any:
-        return SmtpTokenBench.within(sign_in="service-account", send_by="smtp")
