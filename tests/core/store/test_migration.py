@@ -147,6 +147,13 @@ def test_every_table_has_our_prefix(store: Store) -> None:
     assert {name.partition("_")[0] for name in described(store.database)} == {"recapito"}
 
 
+def test_the_documentation_says_what_every_table_holds(store: Store) -> None:
+    page = (Path(__file__).parents[3] / "docs/store.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `recapito_")]
+    documented = {name for row in rows for name in row.split("|")[1].strip(" `").split("`, `")}
+    assert documented == set(tables(store))
+
+
 def test_an_older_store_is_upgraded_and_keeps_what_it_has(database_url: str) -> None:
     database = at(database_url, "0001")
     state = "insert into recapito_state values ('', 'anna', 'default', '{}', 1, 'x')"

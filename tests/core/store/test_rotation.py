@@ -12,6 +12,7 @@ from recapito.profile import Profile
 from recapito.secret import Secret
 from recapito.store import Store, schema
 from recapito.store.location import key_file
+from recapito.store.turn import lock
 
 #: Saves and reads one profile after the other until it is told to stop; knows the keys of its start.
 BUSY = """
@@ -115,6 +116,33 @@ def test_grants_renewed_during_a_rotation_are_under_the_new_key(open_store, sign
         found = mine.open_grant(row.key)
         assert found is not None
         assert found.secret.reveal() == "rotated"
+
+
+def test_whoever_seals_a_secret_takes_turns_with_a_rotation(
+    store: Store, anna: Profile, save, sign_in, token, attempt, database_url: str
+) -> None:
+    """Otherwise one that was sealed with the former key could appear after the rotation had passed."""
+    row = sign_in(store)
+
+    def tried(connection) -> list[str]:
+        lock(connection)  # as each group of a rotation does
+        with Store.open(f"{database_url}?timeout=0.05") as hasty:
+            return [refused(seal, hasty) for seal in sealing]
+
+    sealing = [
+        lambda hasty: save(hasty, anna, password="x"),
+        lambda hasty: sign_in(hasty, "bruno"),
+        lambda hasty: hasty.save_client("", "google", {}, {"s": Secret("x")}, by="x", fields=()),
+        lambda hasty: hasty.renew_grant(row.key, row.id, 1, resource="mail", token=token()),
+        lambda hasty: hasty.begin_attempt("s" * 43, attempt()),
+    ]
+    assert store.database.write(tried) == ["STORE-LOCKED"] * len(sealing)
+
+
+def refused(seal, store: Store) -> str:
+    with pytest.raises(Misconfigured) as caught:
+        seal(store)
+    return caught.value.problem.code
 
 
 def test_the_rotation_is_audited(store: Store, anna: Profile, save) -> None:
