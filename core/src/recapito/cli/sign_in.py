@@ -1,14 +1,16 @@
 """How a person signs in from a terminal: the system's browser, a link to paste, or a code on another device."""
 
-import asyncio
 import time
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import click
 
+from recapito.cli.browser import Listening, opened_in_browser
+from recapito.cli.progress import progress
 from recapito.cli.run import Run
 from recapito.cli.words import _, language
 
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from recapito.signing import Begun, SignedIn
 
 __all__ = ["By", "sign_in", "signed_data", "signed_lines"]
+
+#: The port of an address that is only pasted: nobody listens there.
+_PASTED = 8400
+#: How often in a row a vendor may be out of reach while a code is typed (RFC 8628 §3.5: then ask less often).
+_LOST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,11 @@ def sign_in(run: Run, key: "ProfileKey", by: By, changes: "Changes | None" = Non
         begun = mailer.begin_sign_in(key.operator, **whom)
         return _finished(run, key, {"state": begun.state})
     if by.no_browser:
-        begun = mailer.begin_sign_in(key.operator, redirect_uri=_pasted_uri(template, by.port), **whom)
+        begun = mailer.begin_sign_in(
+            key.operator, redirect_uri=template.format(port=by.port or _PASTED), **whom
+        )
         return _finished(run, key, _pasted(run, begun))
-    return asyncio.run(_by_browser(run, key, template, by.port, whom))
+    return _by_browser(run, key, template, by.port, whom)
 
 
 def signed_data(run: Run, done: "SignedIn") -> dict[str, Any]:
@@ -104,89 +113,101 @@ def _loopback(run: Run, key: "ProfileKey", changes: "Changes | None") -> str | N
     return (kind.loopback if kind else "") or "http://127.0.0.1:{port}/"
 
 
-async def _by_browser(
+def _by_browser(
     run: Run, key: "ProfileKey", template: str, port: int | None, whom: dict[str, Any]
 ) -> "SignedIn":
-    import webbrowser
-
     from recapito.errors import RecapitoError
-    from recapito.oauth.loopback import Loopback
 
-    mailer = run.mailer()
-    async with Loopback(template, port, language=language()) as loopback:
-        begun = await asyncio.to_thread(
-            mailer.begin_sign_in, key.operator, redirect_uri=loopback.redirect_uri, **whom
+    with Listening(template, port, language()) as listening:
+        begun = run.mailer().begin_sign_in(key.operator, redirect_uri=listening.redirect_uri, **whom)
+        answer = listening.answer(begun.state)
+        run.output.complain(
+            _(
+                "Sign in as {account} in the browser that opens. The link, for the next {minutes} minutes:"
+            ).format(account=begun.account, minutes=_minutes(begun))
         )
-        _link(run, begun)
-        if not await asyncio.to_thread(webbrowser.open, begun.url):
-            run.output.note(_("No browser could be opened: open the link yourself."))
+        run.output.complain(begun.url)
+        query = _answered(run, begun, answer)
         try:
-            async with asyncio.timeout(_left(begun)):
-                query = await loopback.answer()
-        except TimeoutError:
-            raise _too_late(key) from None
-        try:
-            done = await asyncio.to_thread(_finished, run, key, query)
+            done = _finished(run, key, query)
         except RecapitoError as exc:
-            loopback.judge(str(exc.problem.explain(language())))
+            listening.judge(str(exc.problem.explain(language())))
             raise
-        loopback.judge()
+        listening.judge()
         return done
 
 
-def _link(run: Run, begun: "Begun") -> None:
-    run.output.note(
-        _("Sign in as {account} in the browser that opens, within 10 minutes. The link:").format(
-            account=begun.account
-        )
-    )
-    run.output.note(begun.url)
-
-
-def _pasted_uri(template: str, port: int | None) -> str:
-    """Where nobody listens: the browser shows an error, and its address line has the answer."""
-    return template.format(port=port or 8400)
+def _answered(run: Run, begun: "Begun", answer: "Future[dict[str, str]]") -> dict[str, str]:
+    """What the browser brings, in the time that there is."""
+    opened = opened_in_browser(begun.url)
+    either: tuple[Future[Any], ...] = answer, opened
+    wait(either, _left(begun), FIRST_COMPLETED)
+    if opened.done() and not opened.result():
+        run.output.complain(_("No browser could be opened: open the link yourself, in one on this machine."))
+    try:
+        return answer.result(max(0.0, _left(begun)))
+    except TimeoutError:
+        raise _too_late() from None
 
 
 def _pasted(run: Run, begun: "Begun") -> dict[str, str]:
-    run.output.note(_("Open this link in a browser and sign in as {account}:").format(account=begun.account))
-    run.output.note(begun.url)
-    run.output.note(
+    say = run.output.complain
+    say(_("Open this link in a browser and sign in as {account}:").format(account=begun.account))
+    say(begun.url)
+    say(
         _("The browser then goes to {uri}…, which need not open. Paste its whole address here.").format(
             uri=begun.redirect_uri
         )
     )
-    ask = partial(click.prompt, _("Address"), err=True, hide_input=True)
-    typed = str(ask()) if run.may_ask else run.read_secret().reveal()
-    query = dict(parse_qsl(urlsplit(typed.strip()).query, keep_blank_values=True))
-    if not query:
-        raise click.UsageError(_("That is no address with an answer in it: copy all of it."))
-    return query
+    while True:
+        query = dict(parse_qsl(urlsplit(_address(run)).query, keep_blank_values=True))
+        if "state" in query:
+            return query
+        told = _("That is no address with an answer in it: copy all of it.")
+        if not run.may_ask:
+            raise click.UsageError(told)
+        say(told)
+
+
+def _address(run: Run) -> str:
+    """What was pasted; it holds a code, which no traceback shows."""
+    from recapito.secret import Secret
+
+    if not run.may_ask:
+        return run.read_secret().reveal().strip()
+    with suppress(ImportError):
+        import readline  # noqa: F401 - without it a terminal cuts lines, at 1,024 characters on macOS
+    typed = str(click.prompt(_("Address"), err=True)).strip()
+    run.output.keep_out(Secret(typed))
+    return typed
 
 
 def _by_device(run: Run, key: "ProfileKey", begun: "Begun") -> "SignedIn":
-    run.output.note(
+    from recapito.errors import NotSent
+    from recapito.signing import SignedIn
+
+    run.output.complain(
         _("Open {url} on any device, type the code {code}, and sign in as {account}.").format(
             url=begun.url, code=begun.user_code, account=begun.account
         )
     )
-    while True:
-        if _left(begun) <= 0:
-            raise _too_late(key)
-        time.sleep(begun.interval)
-        found = run.mailer().finish_sign_in(
-            key.operator, {"state": begun.state}, company=key.company, by=run.by
-        )
-        if not _waits(found):
-            return found  # type: ignore[return-value]
-        begun = found  # type: ignore[assignment]
-        run.output.detail(_("Nobody has typed the code yet."))
-
-
-def _waits(found: "SignedIn | Begun") -> bool:
-    from recapito.signing import Begun
-
-    return isinstance(found, Begun)
+    whole, pause, lost = max(1, int(_left(begun))), begun.interval, 0
+    with progress(run.output, _("Waiting for the code to be typed (seconds)")) as step:
+        while _left(begun) > 0:
+            time.sleep(pause)
+            step(max(0, whole - int(_left(begun))), whole)
+            try:
+                found = _looked_at(run, key, begun.state)
+            except NotSent as exc:
+                lost, pause = lost + 1, pause * 2
+                if lost == _LOST:
+                    raise
+                run.output.detail(str(exc))
+                continue
+            if isinstance(found, SignedIn):
+                return found
+            begun, pause, lost = found, found.interval, 0
+    raise _too_late()
 
 
 def _finished(run: Run, key: "ProfileKey", query: dict[str, str]) -> "SignedIn":
@@ -197,14 +218,22 @@ def _finished(run: Run, key: "ProfileKey", query: dict[str, str]) -> "SignedIn":
     return found
 
 
+def _looked_at(run: Run, key: "ProfileKey", state: str) -> "SignedIn | Begun":
+    return run.mailer().finish_sign_in(key.operator, {"state": state}, company=key.company, by=run.by)
+
+
 def _left(begun: "Begun") -> float:
     from datetime import UTC, datetime
 
     return (begun.expires_at - datetime.now(UTC)).total_seconds()
 
 
-def _too_late(key: "ProfileKey") -> Exception:
+def _minutes(begun: "Begun") -> int:
+    return max(1, round(_left(begun) / 60))
+
+
+def _too_late() -> Exception:
     from recapito.catalogue import problem
     from recapito.errors import Held
 
-    return Held(problem("SIGN-IN-STATE", operator=key.operator))
+    return Held(problem("SIGN-IN-EXPIRED"))
