@@ -217,6 +217,8 @@ def test_an_encrypted_key_needs_its_passphrase() -> None:
         (private(OTHER) + certificate(RSA), "do not belong together"),
         (private(CURVE) + certificate(CURVE), "no RSA key"),
     ],
+    # Each process has keys of its own, and names must be the same in all of them.
+    ids=["no PEM", "key alone", "certificate alone", "another's key", "elliptic curve"],
 )
 def test_a_certificate_that_cannot_work_is_refused_in_words(pem: str, said: str) -> None:
     _, wrong = validate(MicrosoftClientSettings, BASE, Secrets({"certificate": pem}))
