@@ -139,9 +139,10 @@ class WebServer:
             await (self.acts.popleft() if self.acts else self.default)(visit)
 
     async def quiet(self) -> None:
-        """Wait until every connection has ended on this side too."""
-        while self.open:  # noqa: ASYNC110 - one line for many who count
-            await asyncio.sleep(0.005)
+        """Wait until every connection has ended on this side too; TimeoutError where one is kept."""
+        async with asyncio.timeout(5):
+            while self.open:  # noqa: ASYNC110 - one line for many who count
+                await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
