@@ -169,6 +169,7 @@ def forwarded() -> bytes:
         (mail(**{f"X-{number}": "1" for number in range(6)}), "more than 5", "più di 5"),
         (Message(to=["b@example.com"], text="x" * 3_600_000), "more than 3 MB", "più di 3 MB"),
         (Message(to=["b@example.com"], text="è" * 1_790_000), "more than 3 MB", "più di 3 MB"),
+        (Message(to=["b@example.com"], text='"' * 1_790_000), "more than 3 MB", "più di 3 MB"),
     ],
     ids=[
         "signed",
@@ -181,6 +182,7 @@ def forwarded() -> bytes:
         "headers",
         "long",
         "octets",
+        "JSON",
     ],
 )
 async def test_what_a_draft_cannot_hold_is_refused_by_its_name(message, en: str, it: str) -> None:
