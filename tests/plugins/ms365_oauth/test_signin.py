@@ -149,7 +149,8 @@ async def test_an_id_token_of_somebody_else_is_refused(microsoft, registered, cl
         return
     with pytest.raises(DeliveryError) as caught:
         await registered.signed_in()
-    assert caught.value.problem.code == code
+    # msal looks at the nonce itself, and before 1.38 at the audience too.
+    assert caught.value.problem.code in (code, "OAUTH-ANSWER")
 
 
 async def test_a_tenant_of_its_own_is_compared(microsoft, registered) -> None:

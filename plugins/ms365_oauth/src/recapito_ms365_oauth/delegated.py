@@ -130,6 +130,7 @@ def _account(microsoft: Microsoft, data: Given, hint: str, issuer: str, nonce: s
     name, email = (str(claims.get(key) or "") for key in ("preferred_username", "email"))
     if email and email.lower() == hint.lower() and not microsoft.any_tenant:
         return email
-    if not (name or email):
+    known = name or ("" if microsoft.any_tenant else email)
+    if not known:
         raise unusable(microsoft)
-    return name or email
+    return known

@@ -171,7 +171,11 @@ class GraphSession:
         # Microsoft's support finds a request by it (learn: Microsoft Graph, best practices).
         traced = {"client-request-id": str(uuid4()), "return-client-request-id": "true"}
         if self._large and content.size > self._at_once:
-            made = await shape(content, hidden)
+            try:
+                made = await shape(content, hidden)
+            except asyncio.CancelledError as exc:  # nothing was asked of anybody yet
+                host = self._microsoft.graph_host
+                raise NotSent(problem("SEND-CANCELLED", step="message", host=host)) from exc
             drafts = Drafts(f"{self._root}/messages", self._line, self._fresh_line, self._context)
             return await drafts.send(made, traced, deadline)
         carried = content.with_header("Bcc", ", ".join(hidden)) if hidden else content
