@@ -2,14 +2,16 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import Connection, event, text, update
 
 from recapito.catalogue import problem
 from recapito.profile import Profile, ProfileKey
 from recapito.secret import Secret
 from recapito.store import GrantRow, Store, schema
+from recapito.store.turn import lock
 
 ANNA = ProfileKey("", "anna")
 REVOKED = problem("OAUTH-REVOKED", operator="anna")
@@ -101,7 +103,7 @@ def test_there_is_no_lease_on_what_has_changed(store: Store, sign_in, token) -> 
 
 
 @pytest.mark.postgres
-def test_machines_whose_clocks_differ_go_by_the_servers(postgres_url: str, home, sign_in) -> None:
+def test_machines_whose_clocks_differ_go_by_the_servers(postgres_url: str, home: Path, sign_in) -> None:
     import psycopg
 
     with psycopg.connect(postgres_url, autocommit=True) as admin:
@@ -235,35 +237,41 @@ def test_of_many_renewals_of_one_generation_one_holds(store: Store, sign_in, tok
     assert now_of(store).generation == 2
 
 
-def test_renewals_and_edits_at_once_lock_nobody_out(
-    store: Store, anna: Profile, save, sign_in, token
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store, row, token, sign_in: store.renew_grant(
+            ANNA, row.id, 1, resource="mail", token=token(), secret=Secret("r")
+        ),
+        lambda store, row, token, sign_in: sign_in(store),
+        lambda store, row, token, sign_in: store.remove_grant(ANNA, by="x"),
+        lambda store, row, token, sign_in: store.ensure_grant(
+            ANNA, transport="memory", sign_in="app", client="microsoft", instead_of=row.id
+        ),
+    ],
+    ids=["renewed", "signed in", "signed out", "application"],
+)
+def test_whoever_waits_for_its_turn_holds_up_nobody(
+    postgres_url: str, home: Path, sign_in, token, change
 ) -> None:
-    """Both take their locks in the same order: neither waits for the other until the database says so."""
-    save(store, anna)
-    sign_in(store)
-    failures: list[BaseException] = []
-    gate = threading.Barrier(2)
+    """Two that wait for what the other holds would wait for ever: the store's row comes first, for all."""
+    with Store.create(postgres_url) as store, Store.open(postgres_url) as other:
+        row = sign_in(store)
+        waiting = threading.Thread(target=lambda: change(other, row, token, sign_in))
 
-    def edit() -> None:
-        try:
-            gate.wait()
-            for _ in range(12):
-                save(store, anna, password="x")
-                sign_in(store)
-        except BaseException as exc:
-            failures.append(exc)
+        def work(connection: Connection) -> None:
+            lock(connection)
+            waiting.start()
+            blocked = text("select count(*) from pg_locks where not granted")
+            while not connection.execute(blocked).scalar():
+                assert waiting.is_alive(), "it did not wait"
+            connection.execute(text("select * from recapito_grant for update nowait"))
 
-    other = threading.Thread(target=edit)
-    other.start()
-    gate.wait()
-    while other.is_alive():
-        row = now_of(store)
-        given = {"resource": "mail", "token": token(), "secret": Secret("r"), "owner": "me"}
-        lease(store, row, "me")
-        store.renew_grant(ANNA, row.id, row.generation, **given)
-        store.fail_grant(ANNA, row.id, row.generation, REVOKED, client_revision="1", owner="me")
-    other.join()
-    assert failures == []
+        store.database.write(work)
+        waiting.join()
+        found = store.grant(ANNA)
+        assert found is None or (found.id, found.generation) != (row.id, 1), "then it had its turn"
 
 
 # Failures

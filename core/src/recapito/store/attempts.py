@@ -172,7 +172,8 @@ def _delete(connection: "Connection", secrets: "SecretTable", ids: list[str]) ->
 def _read(connection: "Connection", secrets: "SecretTable", state: str) -> StoredAttempt | None:
     query = select(schema.attempt).where(_table.state_hash == _hashed(state))
     row = connection.execute(query.where(_table.expires > datetime.now(UTC))).first()
-    if row is None:
+    found = secrets.of(connection, row.id) if row is not None else Secrets()
+    if row is None or "verifier" not in found:  # somebody else takes it in this very moment
         return None
     return StoredAttempt(
         id=row.id,
@@ -187,7 +188,7 @@ def _read(connection: "Connection", secrets: "SecretTable", state: str) -> Store
         expires=row.expires,
         draft=row.draft,
         interval=row.interval,
-        secrets=secrets.of(connection, row.id),
+        secrets=found,
         session_hash=row.session_hash,
     )
 

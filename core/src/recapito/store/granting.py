@@ -8,7 +8,7 @@ from sqlalchemy import select
 from recapito.profile import ProfileKey
 from recapito.store import audit, grants, profiles, schema, state
 from recapito.store.grants import GrantRow, NewGrant
-from recapito.store.names import is_possible, refuse_impossible
+from recapito.store.names import refuse_impossible
 from recapito.store.state import matches, named
 from recapito.store.turn import lock, touch
 
@@ -88,18 +88,29 @@ def ensure(
     return database.read(settled) or database.write(work)
 
 
-def remove(database: "Database", secrets: "SecretTable", key: ProfileKey, *, by: str, action: str) -> bool:
-    """Forget the grant and its tokens; True where there was one."""
+def remove(
+    database: "Database",
+    secrets: "SecretTable",
+    key: ProfileKey,
+    *,
+    by: str,
+    action: str,
+    grant_id: str | None = None,
+) -> bool:
+    """Forget the grant and its tokens; True where there was one. ``grant_id``: only that one, no newer."""
 
     def work(connection: "Connection") -> bool:
         lock(connection)
+        found = grants.read(connection, key)
+        if found is None or grant_id not in {None, found.id}:
+            return False
         if not grants.forget(connection, secrets, key):
             return False
         touch(connection)
         audit.write(connection, by=by, action=action, key=key, fields=("grant",))
         return True
 
-    return is_possible(key) and database.write(work)
+    return database.write(work)
 
 
 def _fits(found: GrantRow, new: NewGrant) -> bool:

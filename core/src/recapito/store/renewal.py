@@ -50,14 +50,18 @@ def lease(
     database: "Database", key: ProfileKey, grant_id: str, generation: int, owner: str, seconds: float
 ) -> bool:
     """True where ``owner`` alone may renew it now: nobody did, or their time was over, and it is still the same."""
-    now = _clock(database)
-    free = _until.is_(None) | (_until <= now)
-    # A clock that was set back by hours must not keep a dead owner's lease for as long.
-    free = free | (_until > now + max(2 * seconds, _NO_LEASE))
     same = _is(key, grant_id) & (_table.generation == generation)
-    taken = {"lease_owner": owner, "lease_until": now + seconds}
-    take = update(schema.grant).where(same & free).values(taken)
-    return database.write(lambda connection: bool(connection.execute(take).rowcount))
+
+    def work(connection: "Connection") -> bool:
+        now = _clock(database)  # only here: the transaction may have waited for others
+        free = _until.is_(None) | (_until <= now)
+        # A clock that was set back by hours must not keep a dead owner's lease for as long.
+        free = free | (_until > now + max(2 * seconds, _NO_LEASE))
+        taken = {"lease_owner": owner, "lease_until": now + seconds}
+        take = update(schema.grant).where(same & free).values(taken)
+        return bool(connection.execute(take).rowcount)
+
+    return database.write(work)
 
 
 def release(database: "Database", key: ProfileKey, grant_id: str, owner: str) -> None:

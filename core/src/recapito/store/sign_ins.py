@@ -187,9 +187,11 @@ class SignIns:
             self.database, key, grant_id, generation, problem, client_revision=client_revision, owner=owner
         )
 
-    def remove_grant(self, key: ProfileKey, *, by: str, action: str = "signed-out") -> bool:
-        """Forget the grant and its tokens; True where there was one."""
-        return granting.remove(self.database, self._secrets, key, by=by, action=action)
+    def remove_grant(
+        self, key: ProfileKey, *, by: str, action: str = "signed-out", grant_id: str | None = None
+    ) -> bool:
+        """Forget the grant and its tokens, ``grant_id`` alone where it is named; True where there was one."""
+        return granting.remove(self.database, self._secrets, key, by=by, action=action, grant_id=grant_id)
 
     # Sign-ins that are under way
 
