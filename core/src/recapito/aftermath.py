@@ -29,6 +29,8 @@ log = logging.getLogger("recapito.mailer")
 #: Who paused a profile, in its state and in the audit, where the mailer did it.
 MAILER = "recapito"
 
+_OF_A_GRANT = frozenset({"OAUTH-TEMPORARY", "OAUTH-ANSWER", "TOKEN-ILL-FORMED"})
+
 
 class Aftermath:
     """What one receipt of one profile leads to.
@@ -168,7 +170,9 @@ def _problems(receipt: Receipt) -> list[Problem]:
 def _slows_down(problem: Problem) -> bool:
     """Whether the server means the mailbox, not this message (greylisting names a time too)."""
     later = problem.outcome is Outcome.NOT_SENT and problem.retry_at is not None
-    return later and problem.scope is not Scope.MESSAGE
+    # A grant that gives no token for now is one operator's: its own row says until when, and others have theirs.
+    of_a_grant = problem.code in _OF_A_GRANT
+    return later and not of_a_grant and problem.scope is not Scope.MESSAGE
 
 
 def _log(receipt: Receipt) -> None:

@@ -154,8 +154,13 @@ async def test_the_id_token_says_who_signed_in(web: WebServer, registration: Reg
     claims = {"iss": issuer, "aud": "app 1", "exp": 9999999999, "nonce": nonce, "email": "Anna@Example.it"}
     tried = attempt(**{name: step.private[name].reveal() for name in step.private})
 
-    web.then(reply(200, TOKENS | {"id_token": id_token(**claims)}))
+    web.then(reply(200, TOKENS | {"id_token": id_token(**claims, email_verified=True)}))
     assert (await sign_in.finish(given, tried, {"code": "c"})).account == "Anna@Example.it"
+
+    # A name that anybody may choose is nobody's word for an address (OpenID Connect Core §5.7).
+    named = {**claims, "preferred_username": "anna@example.it"}
+    web.then(reply(200, TOKENS | {"id_token": id_token(**named)}))
+    assert (await sign_in.finish(given, tried, {"code": "c"})).account == ""
 
     web.then(reply(200, TOKENS | {"id_token": id_token(**claims, email_verified=False)}))
     assert (await sign_in.finish(given, tried, {"code": "c"})).account == ""

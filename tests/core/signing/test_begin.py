@@ -103,7 +103,7 @@ def test_without_a_store_the_error_names_the_remedy(hooks: Any, vendor: Vendor) 
     with Mailer({"anna": profile}, hooks=[hooks]) as mailer, pytest.raises(Held) as caught:
         mailer.begin_sign_in("anna", redirect_uri=HERE)
     assert caught.value.problem.code == "SIGN-IN-STORE"
-    assert "Mailer(…, store=" in caught.value.problem.explain("en").do
+    assert "store=" in caught.value.problem.explain("en").do
 
 
 def test_a_clients_fault_is_told_once_to_its_administrator(mailer: Mailer, vendor: Vendor, told: Any) -> None:

@@ -36,6 +36,26 @@ async def test_a_dead_grant_is_asked_for_once_until_a_person_signs_in(
     assert (await here.token(again, "mail")).value.reveal() == "token-2"
 
 
+async def test_who_comes_to_the_lease_after_a_failure_does_not_repeat_it(
+    vault: Vault, store: Store, vendor: RotatingVendor, signed_in: Any, holder: Any
+) -> None:
+    who = holder(signed_in())
+    vendor.dead.add("anna@example.it")
+    failed: list[str] = []
+
+    async def in_thread(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if function.__name__ == "lease_grant" and not failed:  # the row was read, and was good
+            failed.append(await code_of(vault, who))
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    assert await code_of(Vault(store, in_thread), who) == "OAUTH-REVOKED"
+    assert failed == ["OAUTH-REVOKED"]
+    assert len(vendor.asked) == 1
+    row = store.grant(ANNA)
+    assert row is not None
+    assert row.lease_until is None
+
+
 async def test_a_wrong_client_is_asked_with_once_until_it_is_another(
     make_vault: Callable[..., Vault], vendor: RotatingVendor, signed_in: Any, holder: Any
 ) -> None:
@@ -116,6 +136,69 @@ async def test_what_has_little_time_left_is_used_to_its_end_while_it_cannot_be_r
         assert (await make_vault().token(who, "mail")).value.reveal() == "token-1"
     clock.ahead = timedelta(seconds=3600 - 5)
     assert await code_of(make_vault(), who, NotSent) == "OAUTH-TEMPORARY"
+
+
+async def test_what_has_little_time_left_is_used_while_the_vendor_wants_to_be_left_alone(
+    vault: Vault,
+    make_vault: Callable[..., Vault],
+    vendor: RotatingVendor,
+    signed_in: Any,
+    holder: Any,
+    clock: Any,
+) -> None:
+    who = holder(signed_in())
+    await vault.token(who, "mail")
+    vendor.answers = [(429, {"Retry-After": "300"}, {"error": "slow_down"})]
+    for left in (50, 40, 20):
+        clock.ahead = timedelta(seconds=3600 - left)
+        assert (await vault.token(who, "mail")).value.reveal() == "token-1"
+        assert (await make_vault().token(who, "mail")).value.reveal() == "token-1"
+    clock.ahead = timedelta(seconds=3600 - 5)
+    assert await code_of(vault, who, NotSent) == "OAUTH-TEMPORARY"
+    assert len(vendor.asked) == 2
+
+
+async def test_a_refusal_of_the_grant_before_says_nothing_of_this_one(
+    vault: Vault, store: Store, vendor: RotatingVendor, signed_in: Any, holder: Any
+) -> None:
+    who = holder(signed_in())
+    vendor.answers = [(400, {}, {"error": "invalid_grant"})]
+    vendor.before_answer = lambda: (setattr(vendor, "before_answer", lambda: None), signed_in())
+    assert (await vault.token(who, "mail")).value.reveal() == "token-2"
+    row = store.grant(ANNA)
+    assert row is not None
+    assert row.problem is None
+
+
+async def test_a_store_that_fails_behind_the_lease_frees_it(
+    store: Store, vendor: RotatingVendor, signed_in: Any, holder: Any
+) -> None:
+    who = holder(signed_in())
+    leased: list[bool] = []
+
+    async def in_thread(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if function.__name__ == "grant":
+            held = store.grant(ANNA)
+            leased.append(held is not None and held.lease_until is not None)
+            raise Misconfigured(problem("STORE-LOCKED", database="here", reason="busy", seconds="5"))
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    with pytest.raises(Misconfigured):
+        await Vault(store, in_thread).token(who, "mail")
+    row = store.grant(ANNA)
+    assert row is not None
+    assert (leased, row.lease_until, vendor.asked) == ([True], None, [])
+
+
+async def test_what_is_left_of_a_token_is_used_while_nobody_may_ask(
+    make_vault: Callable[..., Vault], vendor: RotatingVendor, signed_in: Any, holder: Any, clock: Any
+) -> None:
+    who, vault = holder(signed_in()), make_vault()
+    first = await vault.token(who, "mail")
+    clock.ahead = timedelta(seconds=3600 - 40)
+    vendor.answers = [(503, {"Retry-After": "30"}, {"error": "temporarily_unavailable"})]
+    for _ in range(3):
+        assert (await vault.token(who, "mail")).value == first.value
 
 
 async def test_a_forced_renewal_that_fails_says_so_though_the_token_is_good(

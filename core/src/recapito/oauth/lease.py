@@ -43,14 +43,12 @@ class Leases:
         owner = uuid4().hex
         try:
             return await self._taken(row, owner)
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or a store that fails: nobody waits for a lease that is not used
             await self.given_back(row, owner)
             raise
 
     async def _taken(self, row: "GrantRow", owner: str) -> str | None:
-        while not await self._in_thread(
-            self._store.lease_grant, row.key, row.id, row.generation, owner, self._seconds
-        ):
+        while not await self._asked_for(row, owner):
             if await self._changed(row):
                 return None
         # A failure is remembered without a new generation: the one who had it before may have met one.
@@ -58,6 +56,17 @@ class Leases:
             return owner
         await self.given_back(row, owner)
         return None
+
+    async def _asked_for(self, row: "GrantRow", owner: str) -> bool:
+        """Whether it is had. Who is cancelled waits for the thread that asks: it cannot be stopped."""
+        asked = asyncio.ensure_future(
+            self._in_thread(self._store.lease_grant, row.key, row.id, row.generation, owner, self._seconds)
+        )
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            await asyncio.wait({asked})
+            raise
 
     async def _changed(self, row: "GrantRow") -> bool:
         """Whether the grant has changed, after a while; False where it may have been let go of."""

@@ -132,9 +132,10 @@ class Provider:
         claims = id_token_claims(
             data["id_token"], issuer=self.endpoints.issuer, audience=self.client_id, nonce=nonce
         )
-        verified = claims.get("email_verified", True) in (True, "true")
-        names = (claims.get("email") if verified else None, claims.get("preferred_username"))
-        return next((name for name in names if isinstance(name, str) and name), "")
+        # OpenID Connect Core §5.7: no other claim may be relied on, and this one only where it is verified.
+        verified = claims.get("email_verified") in (True, "true")
+        email = claims.get("email")
+        return email if verified and isinstance(email, str) else ""
 
     async def _post(self, url: str, fields: Mapping[str, "str | Secret"]) -> Answer | HttpFailure:
         from recapito.oauth.http import Http

@@ -67,6 +67,8 @@ class Renewals:
             raise missing(holder)
         with self._asks():
             got = await self._asked(holder, sign_in, stored, resource, owner)
+            if got is None:
+                return None
             kept = _Kept(row.id, row.generation, resource, got, owner, asks_nobody)
             self._unsaved[row.key] = kept
             if not await self._saved(row.key, kept):
@@ -86,11 +88,13 @@ class Renewals:
 
     async def _asked(
         self, holder: Holder, sign_in: SignIn, stored: "StoredGrant", resource: str, owner: str
-    ) -> Got:
+    ) -> Got | None:
+        """What the vendor gave; None where it refused a grant that somebody else has renewed meanwhile."""
         try:
             return await refresh(holder, sign_in, stored, resource, self._within, self._now)
         except DeliveryError as exc:
-            await self._remember(holder, stored.row, exc.problem, owner)
+            if not await self._remember(holder, stored.row, exc.problem, owner):
+                return None
             raise
 
     async def saved_late(self, row: "GrantRow") -> bool:
@@ -126,12 +130,15 @@ class Renewals:
             await self._in_thread(save)
             raise
 
-    async def _remember(self, holder: Holder, row: "GrantRow", found: Problem, owner: str) -> None:
-        """Keep it for who asks next. A passing failure that names no time may be over at once."""
+    async def _remember(self, holder: Holder, row: "GrantRow", found: Problem, owner: str) -> bool:
+        """Keep it for who asks next; False where it is no news of the grant as it is by now.
+
+        A passing failure that names no time may be over at once.
+        """
         if found.outcome is Outcome.NOT_SENT and found.retry_at is None:
-            return
+            return True
         try:
-            await self._in_thread(
+            return await self._in_thread(
                 self._store.fail_grant,
                 row.key,
                 row.id,
@@ -142,6 +149,7 @@ class Renewals:
             )
         except RecapitoError as exc:  # what happened at the vendor is told, not this
             log.warning("%s: %s could not be remembered: %s", row.key, found.code, exc.problem.code)
+            return True
 
 
 def missing(holder: Holder) -> Held:

@@ -163,7 +163,15 @@ class Vault:
         kept = _token(stored.tokens.get(resource)) if sign_in.scopes <= stored.row.scopes else None
         if kept is not None and not sought.force and self._is_good(kept, refused):
             return self._held(sought, stored.row, kept)
-        self._refuse_known(holder, stored.row, force=sought.force)
+        last = None if kept is None or sought.force or _same(kept, refused) else kept
+        if last is not None and last.expires_at <= self._now() + _LAST:
+            last = None
+        try:
+            self._refuse_known(holder, stored.row, force=sought.force)
+        except NotSent:
+            if last is None:
+                raise
+            return last
         owner = await self._leases.taken(stored.row)
         if owner is None:
             return None
@@ -172,8 +180,7 @@ class Vault:
             token = await self._renewals.renewed(holder, sign_in, stored, resource, owner)
             ended = True
         except NotSent:
-            last = None if kept is None or sought.force or _same(kept, refused) else kept
-            if last is None or last.expires_at <= self._now() + _LAST:
+            if last is None:
                 raise
             return last
         finally:

@@ -36,7 +36,7 @@ async def sign_out(desk: "Desk", key: "ProfileKey", by: str) -> bool:
     if row is None:
         return False
     await _give_back(desk, store, key, found)
-    if not await engine.in_thread(partial(store.remove_grant, key, by=by)):
+    if not await engine.in_thread(partial(store.remove_grant, key, by=by, grant_id=row.id)):
         return False
     engine.vault().forget(key)
     if found is not None:
