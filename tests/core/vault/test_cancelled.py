@@ -81,6 +81,39 @@ async def test_closing_lets_a_refresh_end_and_waits_for_nobody_elses(
 
 
 @pytest.mark.anyio
+async def test_who_is_cancelled_while_the_lease_is_taken_does_not_keep_it(
+    store: Store, signed_in: Any, holder: Any
+) -> None:
+    who = holder(signed_in())
+    begun, go_on, taken = asyncio.Event(), threading.Event(), []
+
+    async def in_thread(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if function.__name__ == "lease_grant":
+            begun.set()
+
+            def slowly() -> bool:
+                go_on.wait(20)
+                taken.append(function(*args, **kwargs))
+                return taken[0]
+
+            return await asyncio.to_thread(slowly)
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    vault = Vault(store, in_thread)
+    asking = asyncio.create_task(vault.token(who, "mail"))
+    await begun.wait()
+    closing = asyncio.create_task(vault.close(30))
+    await asyncio.sleep(0.1)
+    go_on.set()
+    await closing
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    row = store.grant(ANNA)
+    assert row is not None
+    assert (taken, row.lease_until) == ([True], None)
+
+
+@pytest.mark.anyio
 async def test_closing_is_bounded(
     vault: Vault, store: Store, vendor: RotatingVendor, signed_in: Any, holder: Any
 ) -> None:
