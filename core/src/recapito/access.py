@@ -152,6 +152,9 @@ def _of_person(
     wanted = offered.account(profile)
     other_account = bool(row.account) and not same_account(row.account, wanted)
     objection = problem("OAUTH-OTHER-USER", a=row.account, b=wanted) if other_account else None
+    if objection is None and (lacking := make().scopes - row.scopes):
+        scopes = " ".join(sorted(lacking))
+        objection = problem("OAUTH-SCOPE", scopes=scopes, operator=profile.key.operator)
     return Access(used, client, row.id, objection, make, row.account, frozenset(sign_in.scopes))
 
 

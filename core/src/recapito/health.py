@@ -32,6 +32,8 @@ log = logging.getLogger("recapito.mailer")
 FRESH = timedelta(hours=20)
 #: Of a profile that waits for its person: known, and no news.
 _AWAITED = "SIGN-IN-MISSING"
+#: The pause of a person's wish.
+_WISHED = "PROFILE-PAUSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One grant as it was found: ``problem`` is why it gives no tokens, ``renewed`` whether it was renewed now.
+    """One grant as it was found: ``problem`` is why it gives no tokens, or why its profile is paused although it
+    does; ``renewed`` whether it was renewed now.
 
     ``account`` is empty where the vendor does not say it. ``next_check`` is when it should be looked at by.
     """
@@ -106,20 +109,23 @@ class Health:
             return await self._objected(key, row, resolved)
         sign_in = access.make()
         if row is not None and not self._is_due(row, sign_in, access.client_revision):
-            return Checked(key, row.account, row.problem, False, _later(row, row.problem))
+            found = row.problem or _held_back(resolved)
+            return Checked(key, row.account, found, False, _later(row, row.problem))
         vault = context.vault()
         done = await vault.renew(context.holder(), sign_in.resource, force=True)
         which = key.company, sign_in.client
+        found = done.problem
         if done.problem is None:
             self._worked.add(which)
-            await self._resume(resolved, row.problem if row else None)
+            resumed = await self._resume(resolved, row.problem if row else None)
+            found = None if resumed else _held_back(resolved)
         else:
             if done.problem.scope is Scope.CLIENT:
                 self._failed.add(which)
             await self._failure(resolved, done.problem)
         renewed = done.row
         account = renewed.account if renewed else ""
-        return Checked(key, account, done.problem, done.problem is None, _later(renewed, done.problem))
+        return Checked(key, account, found, done.problem is None, _later(renewed, done.problem))
 
     async def _objected(self, key: "ProfileKey", row: "GrantRow | None", resolved: "Resolved") -> Checked:
         found = resolved.route.access.objection
@@ -151,18 +157,25 @@ class Health:
         if new and engine.plugins.implements("recapito_request_attention"):
             await self._hooks(engine.plugins.request_attention, subject, problem)
 
-    async def _resume(self, resolved: "Resolved", mended: Problem | None) -> None:
-        """Let a profile run again that just this problem of its grant had paused."""
+    async def _resume(self, resolved: "Resolved", mended: Problem | None) -> bool:
+        """Let a profile run again that just this problem of its grant had paused; True where it does."""
         paused, profile = resolved.paused, resolved.route.profile
         if mended is None or paused is None or resolved.paused_by != MAILER or paused.code != mended.code:
-            return
+            return False
         engine = self._engine
         if not await engine.in_thread(self._store.resume, profile.key, by=MAILER):
-            return
+            return False
         await engine.in_thread(engine.attention.solved, profile_subject(profile.key))
         if engine.plugins.implements("recapito_record_change"):
             change = Change("resumed", MAILER, datetime.now(UTC))
             await self._hooks(engine.plugins.record_change, profile, change)
+        return True
+
+
+def _held_back(resolved: "Resolved") -> Problem | None:
+    """Why the profile sends nothing though its grant is good; a pause that a person wished is no trouble."""
+    paused = resolved.paused
+    return None if paused is None or paused.code == _WISHED else paused
 
 
 def _due(row: "GrantRow") -> datetime:

@@ -170,6 +170,12 @@ ROWS: list[tuple[str, list[ServerReply], Outcome, Who]] = [
         O,
     ),
     (
+        "OAUTH-POLICY",
+        [oauth("AADSTS65004: User declined to consent to access the app.", "access_denied")],
+        H,
+        A,
+    ),
+    (
         "OAUTH-SESSION",
         [
             oauth("reauth related error (invalid_rapt)", "invalid_grant", "oauth2.googleapis.com"),

@@ -292,7 +292,7 @@ async def test_a_device_sign_in_that_came_to_nothing_says_why(microsoft, registe
             device.expires = 0
     with pytest.raises(Held) as caught:
         await sign_in.finish(registered.context, registered.attempt(step), {})
-    expected = {"declined": "OAUTH-CONSENT", "expired": "SIGN-IN-EXPIRED"}
+    expected = {"declined": "OAUTH-POLICY", "expired": "SIGN-IN-EXPIRED"}
     assert caught.value.problem.code == expected[end]
 
 

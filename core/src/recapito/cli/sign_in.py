@@ -150,6 +150,10 @@ def _answered(run: Run, begun: "Begun", answer: "Future[dict[str, str]]") -> dic
         raise _too_late() from None
 
 
+#: What programs put around an address that is copied from them.
+_AROUND = " \t\r\n<>\"'«»“”"
+
+
 def _pasted(run: Run, begun: "Begun") -> dict[str, str]:
     say = run.output.complain
     say(_("Open this link in a browser and sign in as {account}:").format(account=begun.account))
@@ -160,7 +164,9 @@ def _pasted(run: Run, begun: "Begun") -> dict[str, str]:
         )
     )
     while True:
-        query = dict(parse_qsl(urlsplit(_address(run)).query, keep_blank_values=True))
+        query: dict[str, str] = {}
+        with suppress(ValueError):  # no address at all, and its text is nobody's business
+            query = dict(parse_qsl(urlsplit(_address(run).strip(_AROUND)).query, keep_blank_values=True))
         if "state" in query:
             return query
         told = _("That is no address with an answer in it: copy all of it.")

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from recapito.access import client_of
+from recapito.accounts import same_account
 from recapito.catalogue import problem
 from recapito.errors import NotFound, RecapitoError
 from recapito.secret import Secrets
@@ -26,7 +27,8 @@ log = logging.getLogger("recapito.mailer")
 async def sign_out(desk: "Desk", key: "ProfileKey", by: str) -> bool:
     """True where the profile was signed in. NotFound (PROFILE-UNKNOWN) where there is neither profile nor grant.
 
-    Open sessions are retired in every process. Where the vendor cannot be told, a warning is logged.
+    Open sessions are retired in every process. Where the vendor cannot be told, a warning is logged; nor is it
+    told while another profile signs in as the same account, since that would end the other's grant too.
     """
     engine, store = desk.engine, desk.store(str(key))
     found = await engine.in_thread(engine.resolver.current, key)
@@ -49,6 +51,9 @@ async def _give_back(desk: "Desk", store: "Store", key: "ProfileKey", found: "Fo
         stored = await desk.engine.in_thread(store.open_grant, key)
         if stored is None or not stored.secret:
             return
+        if await desk.engine.in_thread(_is_shared, store, stored):
+            log.info("%s: the grant was not given back: others sign in as the same account", key)
+            return
         aim = await desk.engine.in_thread(_aim, desk, store, stored, found)
         if aim is None:
             log.warning("%s: the grant was not given back: what gave it is no longer here", key)
@@ -63,6 +68,17 @@ async def _give_back(desk: "Desk", store: "Store", key: "ProfileKey", found: "Fo
         await asking(lambda: aim.sign_in.revoke(asking.context, grant))
     except RecapitoError as exc:
         log.warning("%s: the grant could not be given back at the vendor (%s)", key, exc.problem.code)
+
+
+def _is_shared(store: "Store", mine: "StoredGrant") -> bool:
+    """Whether another profile signs in as the same account: a vendor may end all of an account's grants at once."""
+    return any(
+        row.key != mine.row.key
+        and row.client == mine.row.client
+        and same_account(row.account, mine.row.account)
+        for row in store.grants()
+        if row.account and mine.row.account
+    )
 
 
 def _aim(desk: "Desk", store: "Store", stored: "StoredGrant", found: "Found | None") -> Aim | None:

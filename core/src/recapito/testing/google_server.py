@@ -81,7 +81,7 @@ class GoogleServer(OAuthVendor):
 
     def _fits_smtp(self, user: str, token: str) -> bool:
         access = self.access(token)
-        return access is not None and access.account == user and MAIL in access.scopes
+        return access is not None and access.account.lower() == user.lower() and MAIL in access.scopes
 
     def _authorize(self, asked: Asked) -> Said:
         query, person = asked.query, self.person

@@ -107,7 +107,7 @@ class GraphApi:
             return graph_error(
                 403, "ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant."
             )
-        own = mailbox == access.account
+        own = mailbox.lower() == access.account.lower()
         if access.account and not own and (access.account, mailbox) not in self.send_as:
             return graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
         return None
@@ -159,13 +159,13 @@ class GraphApi:
 
     def _sender_refused(self, access: "Access", mailbox: str, sender: str) -> Said | None:
         scopes, account = set(access.scopes), access.account
-        shared = bool(account) and sender != account
+        shared = bool(account) and sender.lower() != account.lower()
         if not {"Mail.Send", "Mail.Send.Shared"} & scopes or (shared and "Mail.Send.Shared" not in scopes):
             return graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
         if shared and (account, sender) not in self.send_as:
             said = "The user account does not have the right to send mail on behalf of the specified sending account."
             return graph_error(403, "ErrorSendAsDenied", said)
-        if not account and sender != mailbox:
+        if not account and sender.lower() != mailbox.lower():
             return graph_error(403, "ErrorSendAsDenied", "The app may send from this mailbox alone.")
         return None
 

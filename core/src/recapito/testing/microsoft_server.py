@@ -113,7 +113,7 @@ class MicrosoftServer(OAuthVendor):
             return False
         app = "SMTP.SendAsApp" in access.scopes and user in self.identity.full_access
         person = "SMTP.Send" in access.scopes and (
-            user == access.account or (access.account, user) in self.graph.send_as
+            user.lower() == access.account.lower() or (access.account, user) in self.graph.send_as
         )
         return app or person
 

@@ -5,7 +5,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from recapito.errors import DeliveryError
+from recapito.catalogue import problem
+from recapito.errors import DeliveryError, Held
 from recapito.oauth import challenge, new_state, refuse_error, refuse_other_issuer
 from recapito.secret import Secret, Secrets
 from recapito.transport import Attempt, Grant, SignInContext, SignInKind, Step
@@ -69,7 +70,7 @@ class CodeSignIn(Delegated):
             data = await self._redeemed(context, microsoft, attempt, code, public=public)
         except DeliveryError as exc:
             if public or _NOT_WANTED not in (exc.problem.reply or ""):
-                raise
+                raise _of_this_try(exc) from None
             # The redirect URI is one of a program, and the app has a secret for its other ones.
             public = True
             data = await self._redeemed(context, microsoft, attempt, code, public=public)
@@ -94,6 +95,14 @@ class CodeSignIn(Delegated):
 
         hidden = (code, attempt.verifier)
         return await ask(context, microsoft, act, public=public, hidden=hidden, uri=attempt.redirect_uri)
+
+
+def _of_this_try(exc: DeliveryError) -> DeliveryError:
+    """A code that is wrong, used or too old: no grant has died, since there is none yet."""
+    if exc.problem.code != "OAUTH-REVOKED":
+        return exc
+    found = exc.problem
+    return Held(problem("OAUTH-REFUSED", step=found.step, host=found.host, reply=found.reply))
 
 
 def _hashed(nonce: str) -> str:
