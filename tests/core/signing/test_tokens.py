@@ -288,9 +288,7 @@ def test_one_operators_token_trouble_stops_nobody_else_of_the_mailbox(
 ) -> None:
     for operator in ("anna", "bruno"):
         found = store.opened(ProfileKey("", operator)).found
-        shared = found.profile.with_(
-            sender="info@example.it", settings={"account": f"{operator}@example.it"}
-        )
+        shared = found.profile.with_(sender="info@example.it", settings={"account": f"{operator}@example.it"})
         store.save(shared, {}, by="test", action="edited", fields=())
         sign_in(operator)
     assert mailer.send("bruno", message).accepted
