@@ -156,6 +156,15 @@ def forwarded() -> bytes:
     )
 
 
+def beside() -> bytes:
+    """A plain text and an HTML one that say different things."""
+    return (
+        b"From: anna@ditta.example\r\nTo: b@example.com\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\nIBAN\r\n"
+        b"--x\r\nContent-Type: text/html\r\n\r\n<p>disclaimer</p>\r\n--x--\r\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("message", "en", "it"),
     [
@@ -164,6 +173,7 @@ def forwarded() -> bytes:
         (wrapped(), "a signature", "una firma"),
         (invitation(), "several texts", "più testi"),
         (doubled(), "several texts", "più testi"),
+        (beside(), "several texts", "più testi"),
         (forwarded(), "another message", "un altro messaggio"),
         (mail(List_Unsubscribe="<https://x.example>"), "List-Unsubscribe", "List-Unsubscribe"),
         (mail(**{f"X-{number}": "1" for number in range(6)}), "more than 5", "più di 5"),
@@ -177,6 +187,7 @@ def forwarded() -> bytes:
         "signature",
         "invitation",
         "texts",
+        "beside",
         "forwarded",
         "header",
         "headers",

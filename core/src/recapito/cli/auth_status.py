@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recapito.cli.about import about
 from recapito.cli.command import command
 from recapito.cli.exits import Exit
 from recapito.cli.failures import problem_lines
@@ -13,13 +14,12 @@ from recapito.cli.shapes import problem_data
 from recapito.cli.words import N_, _
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
-    from recapito.problem import Problem
-    from recapito.profile import ProfileKey
-    from recapito.store import GrantRow
+    from recapito.signing.standing import Standing
 
-__all__ = ["logout", "status"]
+__all__ = ["logout", "signed_in_as", "standing_data", "standing_lines", "status"]
 
 
 @command(N_("Who is signed in: account, what is allowed, since when, and when it is looked at next."))
@@ -27,21 +27,24 @@ __all__ = ["logout", "status"]
 @company_option
 @pass_run
 def status(run: Run, operator: str | None, company: str | None) -> int:
-    """A block for each sign-in; exit code 4 where one needs a person, 3 where the operator has none."""
+    """A block for each profile that signs in; exit code 4 where one needs a person."""
+    from recapito.signing.standing import standings
+
     named = None if company is None and operator is None else run.company(company)
-    store = run.store()
-    found = [(row, _problem(run, row)) for row in store.grants(named)]
-    found = [each for each in found if operator is None or each[0].key.operator == operator]
-    for row, problem in found:
+    store, found = run.store(), []
+    for each in standings(store, run.plugins, named, operator):
+        found.append(each)
+        about.set(each.key)
         if run.output.as_json:
-            run.output.json(_data(run, row, problem))
+            run.output.json(standing_data(run, each))
         else:
-            _say(run, row, problem)
+            for line in standing_lines(run, each):
+                run.output.say(line)
     if not found:
-        return _nobody(run, operator)
-    if not run.output.as_json:
+        return _nobody(run, named, operator)
+    if not run.output.as_json and any(each.grant for each in found):
         run.output.say(_("Grants are kept in {store}, encrypted.").format(store=store.url))
-    return Exit.HELD if any(problem and problem.pauses for _row, problem in found) else Exit.DONE
+    return Exit.HELD if any(each.problem and each.problem.pauses for each in found) else Exit.DONE
 
 
 @command(N_("Give a sign-in back at the vendor, and forget it. The profile stays."))
@@ -57,71 +60,80 @@ def logout(run: Run, operator: str, profile: str, company: str | None) -> int:
     return Exit.DONE
 
 
-def _nobody(run: Run, operator: str | None) -> int:
-    if operator is None:
-        run.output.note(_("Nobody is signed in."))
-        return Exit.DONE
-    from recapito.catalogue import problem
-    from recapito.errors import Held, NotFound
-
-    rows = [row for row in run.store().profiles(None) if row.key.operator == operator]
-    if not rows:
-        raise NotFound(problem("PROFILE-UNKNOWN", profile=operator, operator=operator))
-    row = rows[0]
-    raise Held(
-        problem("SIGN-IN-MISSING", profile=str(row.key), transport=row.profile.transport, operator=operator)
-    )
-
-
-def _problem(run: Run, row: "GrantRow") -> "Problem | None":
-    """Why it gives no tokens: what it met, or why its profile is paused."""
-    if row.problem is not None:
-        return row.problem
-    state = run.store().state(row.key)
-    return state.problem if state.paused else None
-
-
-def _next(row: "GrantRow") -> "datetime":
-    from recapito.signing import CHECKED_EVERY
-
-    return (row.refreshed or row.granted) + CHECKED_EVERY
-
-
-def _data(run: Run, row: "GrantRow", problem: "Problem | None") -> dict[str, Any]:
-    key: ProfileKey = row.key
+def standing_data(run: Run, each: "Standing") -> dict[str, Any]:
+    """A profile's sign-in, as ``--json`` prints it."""
+    grant, key = each.grant, each.key
     return {
         "company": key.company,
         "operator": key.operator,
         "profile": key.name,
-        "transport": row.transport,
-        "client": row.client,
-        "account": row.account or None,
-        "scopes": sorted(row.scopes),
-        "granted": row.granted.isoformat(),
-        "renewed": row.refreshed and row.refreshed.isoformat(),
-        "idle_until": row.idle_until and row.idle_until.isoformat(),
-        "next_check": _next(row).isoformat(),
-        "problem": problem_data(problem),
-        "kept": run.store().url,
+        "transport": each.transport,
+        "sign_in": each.sign_in,
+        "client": each.client,
+        "account": (grant and grant.account) or None,
+        "scopes": sorted(grant.scopes) if grant else [],
+        "granted": _iso(grant.granted) if grant else None,
+        "renewed": _iso(grant.refreshed) if grant else None,
+        "idle_until": _iso(grant.idle_until) if grant else None,
+        "next_check": _iso(each.next_check),
+        "state": "paused" if each.paused else "active",
+        "problem": problem_data(each.problem),
+        "kept": run.store().url if grant else None,
     }
 
 
-def _say(run: Run, row: "GrantRow", problem: "Problem | None") -> None:
-    output = run.output
-    kind, word = ("bad", _("needs somebody")) if problem else ("good", _("signed in"))
-    who = row.account or _("the application itself")
-    output.say(output.mark(kind, f"{row.key}: {word}: {who} ({row.transport}, {row.client})"))
-    output.say("  " + _("allowed: {scopes}").format(scopes=", ".join(sorted(row.scopes)) or "-"))
-    renewed = _shown(row.refreshed) if row.refreshed else "-"
-    output.say(
-        "  "
-        + _("since {since}, renewed {renewed}, next check {next}").format(
-            since=_shown(row.granted), renewed=renewed, next=_shown(_next(row))
+def standing_lines(run: Run, each: "Standing") -> "Iterator[str]":
+    """A profile's sign-in, for a person."""
+    grant, by = each.grant, f"({each.transport}, {each.client})"
+    if grant is None and each.problem is None:
+        yield run.output.mark(
+            "good", f"{each.key}: " + _("the application itself signs in, once it is needed") + f" {by}"
         )
+    elif grant is None:
+        yield run.output.mark("bad", f"{each.key}: " + _("not signed in") + f" {by}")
+    else:
+        who = grant.account or _("the application itself")
+        kind, word = ("bad", _("needs somebody")) if each.problem else ("good", _("signed in"))
+        yield run.output.mark(kind, f"{each.key}: {word}: {who} {by}")
+        yield "  " + _("allowed: {scopes}").format(scopes=", ".join(sorted(grant.scopes)) or "-")
+        yield "  " + _("since {since}, renewed {renewed}, next check {next}").format(
+            since=_shown(grant.granted), renewed=_shown(grant.refreshed), next=_shown(each.next_check)
+        )
+    if each.paused:
+        yield "  " + _("The profile is paused.")
+    for line in problem_lines(each.problem) if each.problem else ():
+        yield f"  {line}"
+
+
+def signed_in_as(each: "Standing") -> str:
+    """A sign-in in one line."""
+    grant = each.grant
+    if grant is None:
+        return _("not signed in") if each.problem else _("the application itself signs in, once it is needed")
+    who = grant.account or _("the application itself")
+    return _("{account} since {since}, next check {next}").format(
+        account=who, since=_shown(grant.granted), next=_shown(each.next_check)
     )
-    for line in problem_lines(problem) if problem else ():
-        output.say(f"  {line}")
 
 
-def _shown(moment: "datetime") -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+def _nobody(run: Run, company: str | None, operator: str | None) -> int:
+    """None that signs in: no fault where nobody was named, one where the operator sends with a password."""
+    if operator is None:
+        run.output.note(_("No profile signs in: they send with a password, or there is none yet."))
+        return Exit.DONE
+    from recapito.catalogue import problem
+    from recapito.errors import Misconfigured, NotFound
+
+    row = next((row for row in run.store().profiles(company) if row.key.operator == operator), None)
+    if row is None:
+        raise NotFound(problem("PROFILE-UNKNOWN", profile=operator, operator=operator))
+    shown = run.plugins.info(row.profile.transport).shown
+    raise Misconfigured(problem("SIGN-IN-NONE", profile=str(row.key), transport=shown, operator=operator))
+
+
+def _iso(moment: "datetime | None") -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _shown(moment: "datetime | None") -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment else "-"

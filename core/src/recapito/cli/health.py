@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recapito.cli.about import about
 from recapito.cli.command import command, option
 from recapito.cli.exits import Exit, exit_for_outcome
 from recapito.cli.failures import problem_lines
@@ -29,6 +30,7 @@ def health(run: Run, operator: str | None, company: str | None, everything: bool
     found: list[Checked] = []
     for each in run.mailer().health(company=named, operator=operator, everything=everything):
         found.append(each)
+        about.set(each.key)
         if run.output.as_json:
             run.output.json(_data(each))
         else:

@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recapito.operators import Changes, Saved
+    from recapito.profile import ProfileKey
     from recapito.secret import Secrets
     from recapito.store import ProfileRow
     from recapito.transport import TransportInfo
 
-__all__ = ["saved_lines", "set_"]
+__all__ = ["saved_lines", "secret_options", "set_", "typed_secrets"]
+
+
+def secret_options(function: click.decorators.FC) -> click.decorators.FC:
+    """``--password-stdin`` and ``--secret-stdin FIELD``."""
+    password = option("--password-stdin", is_flag=True, text=N_("Read the password from standard input."))
+    named = option("--secret-stdin", metavar="FIELD", text=N_("Read that secret field from standard input."))
+    return password(named(function))
 
 
 @command(N_("Make a profile or change it. An address whose domain is known needs nothing but a password."))
@@ -45,8 +53,7 @@ __all__ = ["saved_lines", "set_"]
     metavar="FIELD=VALUE",
     text=N_("A setting of the transport; empty takes it out. NAME_file=PATH reads the file into NAME."),
 )
-@option("--password-stdin", is_flag=True, text=N_("Read the password from standard input."))
-@option("--secret-stdin", metavar="FIELD", text=N_("Read that secret field from standard input."))
+@secret_options
 @option(
     "--limit",
     "limits",
@@ -69,19 +76,28 @@ def set_(
     **fields: Any,
 ) -> int:
     """Save the profile and print what changed, and what the catalogue filled in."""
-    if password_stdin and secret_stdin:
-        raise click.UsageError(_("--password-stdin and --secret-stdin both read standard input: give one."))
     key = run.key(operator, profile, company)
     operators = run.operators(create=True)
     before = run.store().row(key)
     info = _transport(run, before, fields)
     known, secret = _field_names(run, info)
     values = read_values(settings, known=known, secret=secret)
-    secrets = _secrets(run, info, before, password_stdin=password_stdin, field=secret_stdin)
+    secrets = typed_secrets(run, info, before, password_stdin=password_stdin, field=secret_stdin)
     saved = operators.save(key, _changes(before, fields, values, secrets), by=run.by)
     _note_changed_secrets(run, secrets, saved)
     run.output.data(saved_data(saved), saved_lines(saved))
+    _note_next_step(run, key)
     return Exit.DONE
+
+
+def _note_next_step(run: Run, key: "ProfileKey") -> None:
+    """Where it sends with a sign-in, and has none: how to sign in."""
+    from recapito.cli.about import spelled
+    from recapito.signing.standing import standing
+
+    stands = standing(run.store(), run.plugins, key)
+    if stands is not None and stands.wants_sign_in:
+        run.output.note(_("Next: recapito auth login {arguments}").format(arguments=spelled(key)))
 
 
 def saved_lines(saved: "Saved") -> "Iterator[str]":
@@ -129,7 +145,7 @@ def _field_names(run: Run, info: "TransportInfo | None") -> tuple[frozenset[str]
     return frozenset(name for model in models for name in model.model_fields), secret
 
 
-def _secrets(
+def typed_secrets(
     run: Run,
     info: "TransportInfo | None",
     before: "ProfileRow | None",
@@ -141,6 +157,8 @@ def _secrets(
     from recapito.secret import Secrets
     from recapito.settings import secret_fields
 
+    if password_stdin and field:
+        raise click.UsageError(_("--password-stdin and --secret-stdin both read standard input: give one."))
     known = secret_fields(info.settings) if info else ("password",)
     if password_stdin:
         field = "password" if "password" in known or len(known) != 1 else known[0]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from recapito.cli.auth_status import signed_in_as, standing_data
 from recapito.cli.command import command, option
 from recapito.cli.failures import problem_lines
 from recapito.cli.limits import limits_shown
@@ -14,6 +15,7 @@ from recapito.cli.words import N_, _
 if TYPE_CHECKING:
     from recapito.ledger.journal import JournalRow
     from recapito.profile import ProfileKey
+    from recapito.signing.standing import Standing
     from recapito.store import ProfileRow
 
 __all__ = ["list_", "show"]
@@ -61,7 +63,7 @@ def list_(run: Run, company: str | None) -> None:
         )
 
 
-@command(N_("One profile: its settings, which secrets it has, its state and its last sends."))
+@command(N_("One profile: its settings, which secrets it has, its sign-in, its state and its last sends."))
 @of_one_profile
 @option("--last", default=5, text=N_("How many of the last sends."))
 @pass_run
@@ -70,6 +72,7 @@ def show(run: Run, operator: str, profile: str, company: str | None, last: int) 
     from recapito.catalogue import problem
     from recapito.errors import NotFound
     from recapito.ledger.journal import Journal
+    from recapito.signing.standing import standing
 
     key = run.key(operator, profile, company)
     found = run.store().row(key)
@@ -80,7 +83,9 @@ def show(run: Run, operator: str, profile: str, company: str | None, last: int) 
         sends = [_send(row) for row in journal.recent(key=key, limit=last)]
     finally:
         journal.close(timeout=1)
-    run.output.data(_data(found, sends), _lines(key, found, sends))
+    stands = standing(run.store(), run.plugins, key)
+    signed = standing_data(run, stands) if stands else None
+    run.output.data(_data(found, sends) | {"sign_in": signed}, _lines(key, found, sends, stands))
 
 
 def _data(found: "ProfileRow", sends: list[dict[str, Any]]) -> dict[str, Any]:
@@ -103,7 +108,9 @@ def _data(found: "ProfileRow", sends: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _lines(key: "ProfileKey", found: "ProfileRow", sends: list[dict[str, Any]]) -> Iterator[str]:
+def _lines(
+    key: "ProfileKey", found: "ProfileRow", sends: list[dict[str, Any]], stands: "Standing | None"
+) -> Iterator[str]:
     profile, state = found.profile, found.state
     named = f"{profile.sender_name} <{profile.sender}>" if profile.sender_name else profile.sender
     yield f"{key}: {named}"
@@ -113,14 +120,17 @@ def _lines(key: "ProfileKey", found: "ProfileRow", sends: list[dict[str, Any]]) 
         _("transport"): profile.transport,
         **{name: _short(value) for name, value in sorted(profile.settings.items())},
         **{name: _("set, not shown") for name in found.secret_fields},
+        _("sign-in"): signed_in_as(stands) if stands else "",
         _("limits"): ", ".join(limits_shown(profile.limits)),
         _("state"): _("paused") if state.paused else _("active"),
     }
     width = max(map(len, facts))
     yield from (f"  {name.ljust(width)}  {value}" for name, value in facts.items() if value not in (None, ""))
-    if state.problem:
-        yield from (f"  {line}" for line in problem_lines(state.problem))
-    yield from (f"  {line}" for line in paused_lines(key, state))
+    known = stands.problem if stands and stands.problem else state.problem
+    if known:
+        yield from (f"  {line}" for line in problem_lines(known))
+    wants = stands is not None and stands.wants_sign_in
+    yield from (f"  {line}" for line in paused_lines(key, state, wants_sign_in=wants))
     if sends:
         yield _("Last sends:")
     words = outcome_words()

@@ -89,7 +89,11 @@ def send(
     run.sending.code = exit_for_receipt(receipt)
     lines = receipt_lines(receipt, run.output)
     if receipt.outcome == "held" and not run.output.as_json:
-        lines += paused_lines(key, run.store().state(key), began)
+        from recapito.signing.standing import standing
+
+        stands = standing(run.store(), run.plugins, key)
+        wants = stands is not None and stands.wants_sign_in
+        lines += paused_lines(key, run.store().state(key), began, wants_sign_in=wants)
     run.output.data(receipt_data(receipt), lines)
     return run.sending.code
 

@@ -85,10 +85,13 @@ def outcome_words() -> dict[str, str]:
     }
 
 
-def paused_lines(key: "ProfileKey", state: "State", began: "datetime | None" = None) -> list[str]:
+def paused_lines(
+    key: "ProfileKey", state: "State", began: "datetime | None" = None, *, wants_sign_in: bool = False
+) -> list[str]:
     """That the profile is paused since when, and how it sends again; nothing where it is not paused.
 
     ``began`` is when a send began: one that found the profile paused has tried nothing, and the problem is old.
+    ``wants_sign_in`` says that signing in is what mends it.
     """
     from recapito.aftermath import MAILER
 
@@ -106,6 +109,9 @@ def paused_lines(key: "ProfileKey", state: "State", began: "datetime | None" = N
         text = _(
             "{profile} is paused since {since}: nothing was tried now, and the problem is the one of then."
         )
+    if own and wants_sign_in:
+        remedy = _("To let it send again: recapito auth login {arguments}")
+        return [text.format(profile=key, since=since), remedy.format(arguments=spelled(key))]
     remedy = (
         _(
             "Once it is solved: recapito check {arguments} (which resumes it), or recapito profile resume {arguments}"

@@ -42,14 +42,17 @@ class Drafts:
 
     async def send(self, shape: Shape, headers: dict[str, str], deadline: float) -> Answer:
         """The answer (202) to "send". Raises what :meth:`ApiLine.call` does; only the last step can be *unknown*."""
-        made = await self._ask("", "POST", shape.draft, {201}, headers, deadline)
+        # What comes before "send" ends earlier, so that there is time to take the draft back.
+        left = deadline - asyncio.get_running_loop().time()
+        earlier = deadline - min(_DISCARD_LIMIT, left / 3)
+        made = await self._ask("", "POST", shape.draft, {201}, headers, earlier)
         identity = (made.json() or {}).get("id")
         if not isinstance(identity, str) or not identity:
             raise self._strange()
         draft = f"/{quote(identity, safe='')}"
         try:
             for file in shape.files:
-                await self._attach(draft, file, deadline)
+                await self._attach(draft, file, earlier)
         except asyncio.CancelledError as exc:
             await self._discard(draft)
             raise NotSent(problem("SEND-CANCELLED", step="message", host=self._host)) from exc

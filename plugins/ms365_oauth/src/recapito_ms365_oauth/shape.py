@@ -3,7 +3,8 @@
 import json
 import mimetypes
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,8 @@ async def shape(content: "Content", hidden: tuple[str, ...]) -> Shape:
     if hidden:
         message["bccRecipients"] = [{"emailAddress": {"address": address}} for address in hidden]
     texts, files = _sorted(content.parts())
+    if len(texts) > 1 and not await _are_alternatives(content):
+        raise _refused(N_("several texts"))
     if texts:
         kind = "html" if texts[-1].content_type == "text/html" else "text"
         message["body"] = {"contentType": kind, "content": await _text(texts[-1])}
@@ -78,6 +81,23 @@ async def shape(content: "Content", hidden: tuple[str, ...]) -> Shape:
     if len(draft) > _LONGEST:
         raise _refused(N_("a text of more than 3 MB"))
     return Shape(draft, tuple(files))
+
+
+async def _are_alternatives(content: "Content") -> bool:
+    """Whether the HTML text is another form of the plain one, and not a text of its own beside it."""
+    before = b""
+    async with aclosing(_lowered(content)) as chunks:
+        async for chunk in chunks:
+            before += chunk
+            end = before.find(b"content-type: text/html")
+            if end >= 0 or len(before) > _LONGEST:
+                return b"content-type: multipart/alternative" in before[: end if end >= 0 else None]
+    return False
+
+
+async def _lowered(content: "Content") -> AsyncGenerator[bytes, None]:
+    async for chunk in content.chunks():
+        yield chunk.lower()
 
 
 def _headers(fields: tuple[tuple[str, str], ...]) -> dict[str, Any]:
