@@ -67,9 +67,7 @@ class Visit:
 
     async def gone_without_reading(self) -> None:
         """Take nothing more, and wait until the other side has closed."""
-        transport = self.writer.transport
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await asyncio.Event().wait()
 
 
@@ -118,8 +116,8 @@ class WebServer:
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass
         except asyncio.CancelledError:
-            writer.transport.abort()  # close() would wait for the other side to read
-            raise
+            # The end of the test: close() would wait for the other side to read, and asyncio would log the rest.
+            writer.transport.abort()
         finally:
             self.open -= 1
             self.served.discard(task)
@@ -138,10 +136,10 @@ class WebServer:
             self.visits.append(visit)
             await (self.acts.popleft() if self.acts else self.default)(visit)
 
-    async def quiet(self) -> None:
-        """Wait until every connection has ended on this side too; TimeoutError where one is kept."""
+    async def quiet(self, after: int = 0) -> None:
+        """Wait until ``after`` connections came and all have ended, here too; TimeoutError where one is kept."""
         async with asyncio.timeout(5):
-            while self.open:  # noqa: ASYNC110 - one line for many who count
+            while self.open or self.connections < after:  # noqa: ASYNC110 - one line for many who count
                 await asyncio.sleep(0.005)
 
 

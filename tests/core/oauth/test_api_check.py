@@ -66,7 +66,7 @@ async def test_a_check_that_is_left_closes_what_it_opened(
         async for step in steps:
             if step.name == "encryption":
                 break
-    await web.quiet()
+    await web.quiet(after=1)
     assert (web.connections, web.open) == (1, 0)
     await line.aclose()
 

@@ -1,9 +1,11 @@
 """One connection that HTTP goes over: bytes out, bytes in, and whether anything came that nobody asked for."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections import deque
+from typing import cast
 
 import h11
 
@@ -47,8 +49,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep ``transport``: also called for a TLS transport that takes the place of a plain one."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none of asyncio's
 
     def data_received(self, data: bytes) -> None:
         """Keep it for whoever reads."""
@@ -154,7 +155,9 @@ class Wire(asyncio.Protocol):
 
     def abandon(self) -> None:
         """Close the descriptor without a byte, in a forked child: the connection belongs to the parent."""
-        self._socket.close()
+        # Not close(), which waits for a loop that says it uses the socket, as uvloop does.
+        if (descriptor := self._socket.detach()) >= 0:
+            os.close(descriptor)
 
 
 def _wake(waiting: "asyncio.Future[None] | None") -> None:
