@@ -54,7 +54,7 @@ async def test_each_recipient_has_its_own_outcome_and_reply(desk) -> None:
         assert server.messages[0].rcpt_tos == (A,)
 
 
-async def test_all_refused_is_raised_with_each_reply_and_no_data_is_sent(desk) -> None:
+async def test_all_refused_is_raised_with_each_reply_and_no_content_is_sent(desk) -> None:
     with SmtpServer(tls="plain") as server:
         server.refuse("rcpt", "550 5.1.1 unknown")
         async with desk.open(server) as session:
@@ -63,8 +63,18 @@ async def test_all_refused_is_raised_with_each_reply_and_no_data_is_sent(desk) -
             assert [row.reply for row in error.receipt.recipients] == ["550 5.1.1 unknown"] * 2
             server.allow()
             assert (await desk.send(session, (A,))).accepted == (A,)
-        assert [command.verb for command in server.commands].count("DATA") == 1
+        assert len(server.messages) == 1
         assert [command.verb for command in server.commands].count("RSET") == 1
+
+
+async def test_without_pipelining_an_open_transaction_is_reset_before_the_next(desk) -> None:
+    with SmtpServer(tls="plain", extensions=("8BITMIME",)) as server:
+        server.refuse("rcpt", "550 5.1.1 unknown", address=B)
+        async with desk.open(server) as session:
+            assert isinstance(await desk.error(session, (B,)), Refused)
+            assert (await desk.send(session, (A,))).accepted == (A,)
+        verbs = [command.verb for command in server.commands]
+        assert verbs == ["EHLO", "MAIL", "RCPT", "RSET", "MAIL", "RCPT", "DATA", "QUIT"]
 
 
 async def test_refused_differently_is_a_receipt(desk) -> None:

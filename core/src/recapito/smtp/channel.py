@@ -14,6 +14,7 @@ from collections.abc import Callable
 from logging import DEBUG, Logger, LoggerAdapter
 from typing import Any
 
+from recapito.smtp.group import Group
 from recapito.smtp.reply import Garbled, Reply, ReplyParser
 from recapito.smtp.unfit import unfit
 
@@ -60,7 +61,7 @@ class Channel(asyncio.Protocol):
         self._shows = log.isEnabledFor(DEBUG)
         self._transport: asyncio.Transport | None = None
         self._parser = ReplyParser()
-        self._expecting: deque[asyncio.Future[Reply]] = deque()
+        self._expecting: deque[asyncio.Future[Reply] | Group] = deque()
         self._room: asyncio.Future[None] | None = None
         self._failure: LineFailure | None = None
         self._closed = asyncio.Event()
@@ -99,9 +100,16 @@ class Channel(asyncio.Protocol):
             if self.stray is not None:
                 self.fail(Spoiled("an answer to nothing", self.stray))
             self.stray = reply
+            return
+        first = self._expecting[0]
+        if isinstance(first, Group):
+            if first.take(reply):
+                self._expecting.popleft()
+            return
+        self._expecting.popleft()
         # Where the one who expected it waits no more, it is still the answer to that command, and to no other.
-        elif not (future := self._expecting.popleft()).done():
-            future.set_result(reply)
+        if not first.done():
+            first.set_result(reply)
 
     def pause_writing(self) -> None:
         """The buffer is full: :meth:`drain` waits."""
@@ -126,7 +134,7 @@ class Channel(asyncio.Protocol):
         return (
             self._failure is None
             and self.stray is None
-            and not self._parser.pending
+            and not (self._parser.pending and not self._expecting)
             and self._transport is not None
             and not self._transport.is_closing()
         )
@@ -135,6 +143,11 @@ class Channel(asyncio.Protocol):
     def failure(self) -> LineFailure | None:
         """Why the line ended, once it has."""
         return self._failure
+
+    @property
+    def shows(self) -> bool:
+        """Whether the debug log sees what is written."""
+        return self._shows
 
     def info(self, name: str) -> Any:
         """What asyncio's transport knows: ``sockname``, ``peername``, ``ssl_object``, ``socket``."""
@@ -171,6 +184,35 @@ class Channel(asyncio.Protocol):
             self._expecting.append(future)
         return future
 
+    def expect_group(self, size: int) -> Group:
+        """The replies to ``size`` commands that were just written."""
+        group = Group(size)
+        if self._failure is None:
+            self._expecting.append(group)
+        return group
+
+    def expect_more(self, group: Group) -> None:
+        """One more reply, to a command that was written after those of ``group``, and before any other."""
+        if group.complete and self._failure is None:
+            self._expecting.append(group)
+        group.grow()
+
+    async def wait_for(self, group: Group, limit: float, *, whole: bool = False) -> None:
+        """Return once ``group`` has all its replies, or (unless ``whole``) a 421 came among them.
+
+        A server that is silent for ``limit`` seconds in all costs it the line (NoAnswer).
+        """
+        if group.complete or (group.goodbye and not whole):
+            return
+        if self._failure is not None:
+            raise self._again()
+        waiter = group.waiter(self._loop)
+        timer = self._loop.call_later(limit, self.fail, NoAnswer())
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
     async def wait(self, reply: "asyncio.Future[Reply]", limit: float) -> Reply:
         """What ``reply`` becomes within ``limit`` seconds; a silent server costs it the line (NoAnswer)."""
         if reply.done():
@@ -191,7 +233,7 @@ class Channel(asyncio.Protocol):
 
     def check_order(self) -> None:
         """Raise where the server said something unasked: what it says next may answer anything."""
-        if self.stray is not None or self._parser.pending:
+        if self.stray is not None or (self._parser.pending and not self._expecting):
             self.fail(Spoiled("an answer to nothing", self.stray))
         if self._failure is not None:
             raise self._again()
@@ -227,7 +269,11 @@ class Channel(asyncio.Protocol):
             failure.reply = failure.reply or self.stray
             self._failure = failure
         while self._expecting:
-            _give(self._expecting.popleft(), self._again())
+            waiting = self._expecting.popleft()
+            if isinstance(waiting, Group):
+                waiting.fail(self._again())
+            else:
+                _give(waiting, self._again())
         if self._room is not None:
             _give(self._room, self._again())
         # A transport that has ended cannot be aborted: asyncio's fails where it was closed with bytes to send.

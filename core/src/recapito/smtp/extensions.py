@@ -34,9 +34,17 @@ class Extensions:
     @property
     def recipients(self) -> int | None:
         """Recipients that one transaction takes (RFC 9422, RCPTMAX); None where the server states none."""
+        return self._limit("RCPTMAX")
+
+    @property
+    def transactions(self) -> int | None:
+        """Transactions that one line takes (RFC 9422, MAILMAX); None where the server states none."""
+        return self._limit("MAILMAX")
+
+    def _limit(self, wanted: str) -> int | None:
         for limit in self.keywords.get("limits", "").split():
             name, _, value = limit.partition("=")
-            if name.upper() == "RCPTMAX":
+            if name.upper() == wanted:
                 return _number(value) or None
         return None
 

@@ -36,12 +36,8 @@ def check_addresses(envelope: "Envelope") -> None:
             )
 
 
-async def needs_smtputf8(envelope: "Envelope", content: "Content") -> bool:
-    """Whether an address, or a raw header field, is not ASCII (RFC 6531)."""
-    if envelope.needs_smtputf8:
-        return True
-    if content.is_7bit:
-        return False
+async def needs_smtputf8(content: "Content") -> bool:
+    """Whether a raw header field is not ASCII (RFC 6531)."""
     head = b""
     async for chunk in content.chunks():
         before = len(head)

@@ -1,47 +1,34 @@
-"""A signed-in line that carries messages, one after the other."""
+"""A signed-in line that carries messages, in the quickest way that its server understands."""
 
 import asyncio
-import re
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from recapito.catalogue import builtin
-from recapito.errors import DeliveryError, RecapitoError, delivery_error
-from recapito.receipt import Receipt, RecipientReceipt
+from recapito.errors import RecapitoError
+from recapito.receipt import Receipt
 from recapito.smtp.channel import LineFailure, Lost
+from recapito.smtp.commands import lines
+from recapito.smtp.delivery import Delivery
 from recapito.smtp.door import Door
 from recapito.smtp.explain import Explainer
+from recapito.smtp.flight import Flight
+from recapito.smtp.learned import is_confused, remember
 from recapito.smtp.need import check_addresses, check_offer, needs_smtputf8
 from recapito.smtp.transaction import Transaction
+from recapito.smtp.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from recapito.content import Content
     from recapito.envelope import Envelope
-    from recapito.problem import Problem
     from recapito.profile import Profile
     from recapito.smtp.auth import Authenticate
-    from recapito.smtp.reply import Reply
+    from recapito.smtp.extensions import Extensions
     from recapito.smtp.settings import SmtpSettings
     from recapito.transport import Context
 
-__all__ = ["SmtpSession", "open_session", "provider_id"]
-
-# "250 2.0.0 OK <id> [Hostname=…]" (Microsoft), "queued as 4F2A…", "id=1r2B…", "OK  1700000000 a1-2b.3 - gsmtp".
-_IDS = (
-    re.compile(r"^OK <([^<>\s]{3,250})>(?: |$)", re.IGNORECASE),
-    re.compile(r"\bqueued (?:mail for delivery )?(?:as|with id)[ :]+<?([\w.@+-]{3,250})>?", re.IGNORECASE),
-    re.compile(r"\bid[=: ]<?([\w.@+-]{3,250})>?", re.IGNORECASE),
-    re.compile(r"^OK +(\d+ [\w.-]{3,250}) - g(?:smtp|cdp)\b", re.IGNORECASE),
-)
-
-
-def provider_id(reply: "Reply") -> str | None:
-    """The id that the server gave the message in its last reply, where it is known how it writes one."""
-    for pattern in _IDS:
-        if found := pattern.search(reply.text):
-            return found[1].rstrip(".")
-    return None
+__all__ = ["SmtpSession", "open_session"]
 
 
 async def open_session(
@@ -62,7 +49,11 @@ def explainer_of(
 
 
 class SmtpSession:
-    """A :class:`~recapito.transport.Session` on one line; one message at a time (``depth`` 1)."""
+    """A :class:`~recapito.transport.Session` on one line.
+
+    What the server offers decides how messages go: all of one in a flight with CHUNKING, its commands in a flight
+    and the next one's commands with its final dot with PIPELINING (``depth`` 2), else one command at a time.
+    """
 
     def __init__(
         self, door: Door, settings: "SmtpSettings", explainer: Explainer, usable_until: datetime | None
@@ -74,9 +65,14 @@ class SmtpSession:
         #: Who explains what goes wrong on this line.
         self.explainer = explainer
         self._usable_until = usable_until
-        self._busy = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        self._needs_reset = False
+        #: What the server offers; for checks and tests.
+        self.extensions = door.extensions
+        self._mode = _mode(settings, door.extensions)
+        #: How many messages may be under way: with BDAT as many as the profile asks for.
+        self.depth = {"bdat": max(1, settings.window), "data": 2, "one": 1}[self._mode]
+        #: Who has the line, and who is next.
+        self.turns = Turns(self._channel, most=self.depth, rides=self._mode == "data")
         #: Recipients of one transaction; None: no limit is known.
         self.most = _least(
             settings.recipients,
@@ -84,15 +80,9 @@ class SmtpSession:
             explainer.profile.limits.recipients_per_message,
             _provider_limit(settings.host, explainer.profile.sender),
         )
-        #: What the server offers; for checks and tests.
-        self.extensions = door.extensions
+        self._transactions_left = door.extensions.transactions
         #: When the line was last used, on the loop's clock.
         self.idle_since = self._loop.time()
-
-    @property
-    def depth(self) -> int:
-        """One: the next message only after the last."""
-        return 1
 
     @property
     def usable_until(self) -> datetime | None:
@@ -101,8 +91,8 @@ class SmtpSession:
 
     @property
     def usable(self) -> bool:
-        """False once the line is closed, or its order is in doubt."""
-        return self._channel.usable
+        """False once the line is closed, or its order is in doubt, or the server takes no more messages on it."""
+        return self._channel.usable and not self.turns.doomed and self._transactions_left != 0
 
     async def deliver(self, envelope: "Envelope", content: "Content", *, deadline: float) -> Receipt:
         """Send one message; see :class:`~recapito.transport.Session`.
@@ -113,15 +103,11 @@ class SmtpSession:
         check_addresses(envelope)
         if self._settings.notify and not envelope.notify:
             envelope = replace(envelope, notify=self._settings.notify)
-        delivery = _Delivery(self, envelope, content, deadline)
+        delivery = Delivery(self, envelope, content, deadline)
         try:
-            async with asyncio.timeout_at(deadline), self._busy:
+            async with asyncio.timeout_at(deadline):
                 await delivery.run()
         except BaseException as exc:
-            if delivery.begun:
-                # Whatever it was (a file changed, a rule failed), the order of the line is in doubt: no final dot,
-                # no reuse. Nothing runs between the end of the turn and this.
-                self._channel.fail(Lost("given up"))
             if delivery.begun and isinstance(exc, RecapitoError):
                 return delivery.failed_by(exc)
             if isinstance(exc, (LineFailure, TimeoutError, asyncio.CancelledError)):
@@ -135,12 +121,12 @@ class SmtpSession:
     async def close(self) -> None:
         """Say QUIT where the line is in order; at most a few seconds; never raises.
 
-        A message under way is given up: *not sent*, or *unknown* after its final dot.
+        A message under way is given up: *not sent*, or *unknown* after its content.
         """
         limit = self._patience.goodbye
-        if self._busy.locked():
+        if self.turns.busy:
             self._channel.fail(Lost("closed"))
-        elif self.usable:
+        elif self._channel.usable:
             try:
                 await self._channel.command("QUIT", limit)
             except LineFailure:
@@ -157,7 +143,7 @@ class SmtpSession:
 
     async def transaction(self, envelope: "Envelope", content: "Content") -> Transaction:
         """A transaction for this message; Refused where the server lacks what it needs."""
-        smtputf8 = await needs_smtputf8(envelope, content)
+        smtputf8 = envelope.needs_smtputf8 or (not content.is_7bit and await needs_smtputf8(content))
         check_offer(self.extensions, envelope, content, self.explainer, smtputf8=smtputf8)
         return Transaction(
             self._channel,
@@ -169,131 +155,74 @@ class SmtpSession:
             smtputf8=smtputf8,
         )
 
+    def batch(self, recipients: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Those of ``recipients`` who go in one transaction, and the rest."""
+        most = self.most or len(recipients)
+        return (recipients, ()) if len(recipients) <= most else (recipients[:most], recipients[most:])
+
+    def turn(self, transaction: Transaction, recipients: tuple[str, ...]) -> Turn:
+        """A place in the line for ``transaction``, with what it says first."""
+        transaction.recipients = recipients
+        allowance = self._patience.end_of(transaction.body.size)
+        if self._mode == "one":
+            return Turn(allowance=allowance)
+        commands = transaction.head(recipients)
+        if self._mode == "data":
+            commands.append("DATA")
+        shown = " | ".join(commands) if self._channel.shows else ""
+        return Turn(lines(commands), len(commands), allowance, shown)
+
+    async def fly(self, transaction: Transaction, turn: Turn, recipients: tuple[str, ...]) -> None:
+        """Send ``transaction``, which has the line, in the way that the server understands."""
+        if self._mode == "one":
+            self.turns.hold(turn)
+            await transaction.run(recipients)
+            return
+        flight = Flight(transaction, self._channel, self.turns, turn)
+        await (flight.bdat() if self._mode == "bdat" else flight.data())
+
     def check_order(self) -> None:
         """Raise where the line has ended, or said something unasked."""
         self._channel.check_order()
+        if self._transactions_left == 0:
+            raise Lost("the server takes no more messages on this line")
 
-    def ended(self, transaction: Transaction) -> None:
+    def ended(self, transaction: Transaction, turn: Turn) -> None:
         """Note how ``transaction`` left the line."""
-        self._needs_reset = transaction.open
+        if self._transactions_left:
+            self._transactions_left -= 1
+        if transaction.strange and self._mode != "one":
+            remember(self._settings.host, self._settings.port)
         if transaction.over:
-            self._channel.fail(Lost("the server ended it"))
+            self.turns.give_up(turn)
+        else:
+            self.turns.leave(turn, open_=transaction.open)
 
-    async def in_order(self, deadline: float) -> None:
+    async def in_order(self, turn: Turn, deadline: float) -> None:
         """A line that was idle, or left in the middle of a transaction, is tried before anything is said on it.
 
-        A third of what is left until ``deadline`` at most: a line that is silent is replaced by another, in time.
+        A third of what is left until ``deadline`` at most: a line that is silent is
+        replaced by another, in time.
         """
-        idle = self._loop.time() - self.idle_since > self._patience.probe_after
-        if not (idle or self._needs_reset):
+        if not self.turns.answered:
             return
+        idle = self._loop.time() - self.idle_since > self._patience.probe_after
+        # A flight of commands has its RSET in front.
+        if not (idle or (self.turns.needs_reset and self._mode == "one")):
+            return
+        turn.begun = True
         limit = self._patience.probe if idle else self._patience.command
         reply = await self._channel.command("RSET", min(limit, (deadline - self._loop.time()) / 3))
         if not reply.positive:
             self._channel.fail(Lost("RSET was refused", reply))
             self._channel.check_order()
-        self._needs_reset = False
+        self.turns.needs_reset = False
 
 
-class _Delivery:
-    """One message's way through a session: what is known of each recipient so far."""
-
-    def __init__(
-        self, session: SmtpSession, envelope: "Envelope", content: "Content", deadline: float
-    ) -> None:
-        self._session = session
-        self._envelope = envelope
-        self._content = content
-        self._deadline = deadline
-        self._rows: dict[str, RecipientReceipt] = {}
-        self._transaction: Transaction | None = None
-        self._transactions = 0
-        self._reply: Reply | None = None
-        #: Something may be on the line.
-        self.begun = False
-
-    async def run(self) -> None:
-        session = self._session
-        transaction = await session.transaction(self._envelope, self._content)
-        session.check_order()
-        if asyncio.get_running_loop().time() >= self._deadline:
-            raise TimeoutError
-        self.begun = True
-        await session.in_order(self._deadline)
-        left = self._envelope.recipients
-        most = session.most or len(left)
-        while left:
-            batch, left = left[:most], left[most:]
-            left = await self._transact(transaction, batch) + left
-            if left:
-                session.check_order()
-                await session.in_order(self._deadline)
-                transaction = transaction.again()
-
-    async def _transact(self, transaction: Transaction, batch: tuple[str, ...]) -> tuple[str, ...]:
-        self._transaction = transaction
-        self._transactions += 1
-        await transaction.run(batch)
-        self._transaction = None
-        self._rows.update(transaction.rows)
-        self._reply = transaction.reply or self._reply
-        self._session.ended(transaction)
-        return transaction.deferred
-
-    def ended_by(self, exc: BaseException) -> Receipt:
-        """What is known when the line ended early; raised where that is the same for everybody."""
-        transaction = self._transaction
-        explainer = self._session.explainer
-        self._doubt(exc.reply if isinstance(exc, LineFailure) else None)
-        step = transaction.step if transaction else "answer"
-        if isinstance(exc, LineFailure):
-            # Before the transaction: an idle line that has ended, whatever was said when it did (a 421, mostly).
-            problem = explainer.line(exc, step) if transaction else explainer.net("lost", step)
-        else:
-            code = "SEND-TIMEOUT" if isinstance(exc, TimeoutError) else "SEND-CANCELLED"
-            problem = explainer.own(code, step=step)
-        return self.settled(explainer.error(problem).problem, exc)
-
-    def failed_by(self, exc: RecapitoError) -> Receipt:
-        """What is known when the content, or who explains it, raised ``exc``; raised as in :meth:`ended_by`."""
-        self._doubt(None)
-        problem = exc.problem
-        if isinstance(exc, DeliveryError):
-            problem = problem.with_(outcome=exc.outcome)
-        return self.settled(self._session.explainer.error(problem).problem, exc)
-
-    def _doubt(self, said: "Reply | None") -> None:
-        """Keep what the transaction knows; after its final dot, what it does not know is *unknown*."""
-        if (transaction := self._transaction) is not None:
-            if transaction.ended:
-                transaction.uncertain(str(said) if said else None)
-            self._rows.update(transaction.rows)
-
-    def settled(self, problem: "Problem | None" = None, cause: BaseException | None = None) -> Receipt:
-        """The receipt; raised as an error where nobody was accepted and all share one outcome."""
-        if problem is not None:
-            for address in self._envelope.recipients:
-                self._rows.setdefault(
-                    address, RecipientReceipt(address, problem.outcome, problem.reply, problem)
-                )
-        rows = tuple(self._rows[address] for address in self._envelope.recipients)
-        shown = self._session.explainer.shown
-        given = provider_id(self._reply) if self._reply and self._reply.positive else None
-        receipt = Receipt(
-            rows,
-            server_reply=shown(self._reply)
-            if self._reply
-            else next((row.reply for row in rows if row.reply), None),
-            provider_id=shown(given) if given else None,
-            message_id=self._content.message_id,
-            transactions=max(1, self._transactions),
-        )
-        why = next((row.problem for row in rows if row.problem and row.outcome is receipt.outcome), None)
-        why = why or next((row.problem for row in rows if row.problem), None)
-        receipt = receipt.with_(problem=why)
-        if why is not None and all(row.outcome is receipt.outcome for row in rows):
-            raise delivery_error(why, receipt) from cause
-        return receipt
+def _mode(settings: "SmtpSettings", extensions: "Extensions") -> Literal["bdat", "data", "one"]:
+    if "pipelining" not in extensions or is_confused(settings.host, settings.port):
+        return "one"
+    return "bdat" if "chunking" in extensions else "data"
 
 
 def _provider_limit(host: str, sender: str) -> int | None:

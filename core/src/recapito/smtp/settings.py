@@ -61,7 +61,9 @@ class SmtpSettings:
 
     ``helo`` is the name in EHLO (default: this end's address as a literal, which needs no look-up).
     ``recipients`` is the most that one transaction takes, where that is known beforehand. ``notify`` is asked
-    for where the message asks for no notices of its own; with ``notices`` False none may be asked for.
+    for where the message asks for no notices of its own; with ``notices`` False none may be asked for. ``window``
+    messages may wait for their answers on one line of a server that takes chunks; when the line breaks, each of
+    them is *unknown*.
     """
 
     host: str
@@ -72,6 +74,7 @@ class SmtpSettings:
     recipients: int | None = None
     notify: frozenset[Notify] = frozenset()
     notices: bool = True
+    window: int = 1
     patience: Patience = Patience()
 
     def __post_init__(self) -> None:

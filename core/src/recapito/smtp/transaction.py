@@ -1,16 +1,16 @@
-"""One transaction: MAIL, RCPT for each recipient, DATA, and what the server says to each.
+"""One transaction: MAIL, RCPT for each recipient, the content, and what the server's reply to each of them means.
 
-Its commands and what becomes of each reply are apart from the order in which they are written (``mail``,
-``recipient``, ``content``), so that a group of them can go in one flight where the server pipelines.
+What a reply means is apart from when its command was written: one by one (:meth:`Transaction.run`), or all in one
+flight (:mod:`recapito.smtp.flight`).
 """
 
-import re
 from typing import TYPE_CHECKING
 
-from recapito.envelope import Notify
-from recapito.errors import NotSent
 from recapito.outcome import Outcome
 from recapito.receipt import RecipientReceipt
+from recapito.smtp.commands import lines, mail_command, recipient_command
+from recapito.smtp.group import CLOSING
+from recapito.smtp.pieces import pieces
 from recapito.smtp.reply import Reply
 from recapito.smtp.stuffing import DotStuffer
 
@@ -24,20 +24,15 @@ if TYPE_CHECKING:
     from recapito.smtp.settings import Patience
     from recapito.transport import StepName
 
-__all__ = ["Transaction", "mail_command", "recipient_command"]
+__all__ = ["Transaction"]
 
-_CLOSING = 421
 _START = 354
 #: What completes a content. Any other 2xx answers some other command, and proves nothing.
 _TAKEN = (250, 251, 252)
-#: Small chunks, and the final dot, are joined in one write up to this many bytes; larger ones are not copied.
-_JOINED = 65_536
-#: RFC 3461 §4.4.
-_ENVID_LIMIT = 100
 
 
 class Transaction:
-    """One content for some of an envelope's recipients, on a line that has no other transaction open."""
+    """One content for some of an envelope's recipients."""
 
     def __init__(
         self,
@@ -52,24 +47,152 @@ class Transaction:
     ) -> None:
         self._channel = channel
         self._explainer = explainer
-        self._patience = patience
+        self.patience = patience
         self._extensions = extensions
         self._envelope = envelope
-        self._content = content
+        self.body = content
         self._smtputf8 = smtputf8
         #: MAIL was accepted and the content not yet answered: RSET must come before another MAIL.
         self.open = False
-        #: The final dot was handed to the line: the content may have left.
+        #: The content's last byte was handed to the line: it may have left.
         self.ended = False
+        #: Recipients of this transaction, and those whom the server took.
+        self.recipients: tuple[str, ...] = ()
         self.accepted: list[str] = []
         #: What became of each recipient, as soon as it is known.
         self.rows: dict[str, RecipientReceipt] = {}
         #: The line carries nothing more: the server said 421, or what is no answer to what it was asked.
         self.over = False
+        #: It answered out of order: what it was told in one flight, it did not understand.
+        self.strange = False
         #: Recipients that the server would take in another transaction.
         self.deferred: tuple[str, ...] = ()
         self.reply: Reply | None = None
         self.step: StepName = "sender"
+        self._crowded: list[str] = []
+
+    def again(self) -> "Transaction":
+        """The same message, for further recipients."""
+        return Transaction(
+            self._channel,
+            self._explainer,
+            self.patience,
+            self._extensions,
+            self._envelope,
+            self.body,
+            smtputf8=self._smtputf8,
+        )
+
+    def head(self, recipients: tuple[str, ...]) -> list[str]:
+        """MAIL, and RCPT for each of ``recipients``."""
+        self.recipients = recipients
+        notify = self._envelope.notify
+        return [self._mail_command(), *[recipient_command(address, notify) for address in recipients]]
+
+    def _mail_command(self) -> str:
+        return mail_command(self._envelope, self.body, self._extensions, smtputf8=self._smtputf8)
+
+    # What the replies mean
+
+    def heard_mail(self, reply: Reply) -> None:
+        """The reply to MAIL: a refusal is the outcome of all recipients."""
+        self.open = reply.positive
+        if not reply.positive:
+            self._settle(self.recipients, reply, "sender")
+
+    def heard_recipient(self, address: str, reply: Reply) -> None:
+        """The reply to RCPT: a refusal is the recipient's own, and 421 everybody's whose turn has not come."""
+        if not self.open:
+            return  # without MAIL there is nobody to be taken
+        if reply.positive:
+            self.accepted.append(address)
+            return
+        if _one_too_many(reply):
+            self._crowded.append(address)
+        self._settle((address,), reply, "recipient")
+
+    def heard_start(self, reply: Reply) -> bool:
+        """The reply to DATA; whether the content may come."""
+        if reply.status != _START:
+            if self.accepted:
+                self._settle(tuple(self.accepted), reply, "message")
+            elif not reply.negative:
+                self.over = self.strange = True
+        return reply.status == _START
+
+    def heard_end(self, reply: Reply) -> None:
+        """The reply to the whole content."""
+        self.reply = reply
+        self.open = False
+        accepted = tuple(self.accepted)
+        if reply.status in _TAKEN and reply.clean:
+            shown = self._explainer.shown(reply)
+            for address in accepted:
+                self.rows[address] = RecipientReceipt(address, Outcome.ACCEPTED, shown)
+        elif reply.negative:
+            self._settle(accepted, reply, "message")
+        else:
+            self.over = self.strange = True
+            self.fill(accepted, self._uncertain(str(reply)))
+
+    def heard_refusal(self, reply: Reply) -> None:
+        """The content was refused before its end: the server waits for RSET."""
+        self._settle(tuple(self.accepted), reply, "message")
+
+    def heard_nonsense(self, reply: Reply) -> None:
+        """A content was taken where none could be, or not all of it: nobody knows what became of it."""
+        self.over = self.strange = True
+        self.rows.clear()
+        self.uncertain(str(reply))
+
+    def heard_goodbye(self, reply: Reply) -> None:
+        """The server said 421, and nothing more: what it was told after that it did not hear."""
+        self.over = True
+        self._settle(tuple(other for other in self.recipients if other not in self.rows), reply, self.step)
+
+    def defer(self) -> None:
+        """Where some were taken, those who were one too many wait for another transaction."""
+        if self.accepted and self._crowded:
+            self.deferred = tuple(self._crowded)
+            for address in self.deferred:
+                self.rows.pop(address, None)
+
+    def fill(self, recipients: tuple[str, ...], problem: "Problem") -> None:
+        """``problem`` for those of ``recipients`` of whom nothing is known yet."""
+        for address in recipients:
+            self.rows.setdefault(address, RecipientReceipt(address, problem.outcome, problem.reply, problem))
+
+    def uncertain(self, reply: str | None = None) -> None:
+        """The line ended after the content: for whoever was not refused, *unknown*."""
+        left = tuple(address for address in self.recipients if address not in self.deferred)
+        self.fill(left, self._uncertain(reply))
+
+    def changed(self) -> "Problem":
+        """The content is no longer what it was when its size was said."""
+        return self._explainer.own("MSG-CHANGED", step="message", file=self.body.message_id)
+
+    def _uncertain(self, reply: str | None) -> "Problem":
+        return self._explainer.own("UNCERTAIN", step="message", reply=reply)
+
+    def _settle(self, recipients: tuple[str, ...], reply: Reply, step: "StepName") -> None:
+        """What ``reply`` says is the outcome of each of ``recipients``."""
+        self.step = step
+        self.strange = self.strange or not reply.negative
+        self.over = self.over or reply.status == CLOSING or not reply.negative
+        shown = self._explainer.shown(reply)
+        own = self._envelope.sender.lower() == self._explainer.profile.sender.lower()
+        for address in recipients:
+            if reply.negative:
+                problem = self._explainer.reply(
+                    reply, step, sender=self._envelope.sender, own_sender=own, recipient=address
+                )
+            else:  # a 3xx to MAIL, a 250 to DATA: no answer to what was asked
+                problem = self._explainer.own("REPLY-STRANGE", step=step, reply=str(reply))
+            if problem.outcome in (Outcome.UNKNOWN, Outcome.ACCEPTED):
+                problem = problem.with_(outcome=Outcome.NOT_SENT)
+            self.rows[address] = RecipientReceipt(address, problem.outcome, shown, problem)
+
+    # One command at a time
 
     async def run(self, recipients: tuple[str, ...]) -> None:
         """All of it, for ``recipients``: afterwards each is in :attr:`rows` or :attr:`deferred`.
@@ -81,157 +204,58 @@ class Transaction:
         for position, address in enumerate(recipients):
             reply = await self.recipient(address)
             if self.over:
-                self._settle(tuple(other for other in recipients if other not in self.rows), reply)
+                self.heard_goodbye(reply)
                 return
-            if self.accepted and _one_too_many(reply):
-                self.rows.pop(address)
-                self.deferred = recipients[position:]
+            if self.accepted and self._crowded:
+                self._crowded = list(recipients[position:])
                 break
+        self.defer()
         if self.accepted:
             await self.content()
 
-    def again(self) -> "Transaction":
-        """The same message, for further recipients."""
-        return Transaction(
-            self._channel,
-            self._explainer,
-            self._patience,
-            self._extensions,
-            self._envelope,
-            self._content,
-            smtputf8=self._smtputf8,
-        )
-
     async def mail(self, recipients: tuple[str, ...]) -> bool:
         """MAIL; where it is refused, that is the outcome of all ``recipients``."""
-        self.step = "sender"
-        line = mail_command(self._envelope, self._content, self._extensions, smtputf8=self._smtputf8)
-        reply = await self._channel.command(line, self._patience.command)
-        self.open = reply.positive
-        if not reply.positive:
-            self._settle(recipients, reply)
+        self.step, self.recipients = "sender", recipients
+        self.heard_mail(await self._command(self._mail_command(), self.patience.command))
         return self.open
 
     async def recipient(self, address: str) -> Reply:
         """RCPT; a refusal is the recipient's own."""
         self.step = "recipient"
         line = recipient_command(address, self._envelope.notify)
-        reply = await self._channel.command(line, self._patience.command)
-        if reply.positive:
-            self.accepted.append(address)
-        else:
-            self._settle((address,), reply)
+        reply = await self._command(line, self.patience.command)
+        self.heard_recipient(address, reply)
         return reply
 
     async def content(self) -> None:
         """DATA and the content, for those that were accepted."""
         self.step = "message"
-        accepted = tuple(self.accepted)
-        reply = await self._channel.command("DATA", self._patience.data)
-        if reply.status != _START:
-            self._settle(accepted, reply)
+        if not self.heard_start(await self._command("DATA", self.patience.data)):
             return
-        await self._stream()
-        reply = await self._channel.wait(self._channel.expect(), self._patience.end_of(self._content.size))
-        self.reply = reply
-        self.open = False
-        if reply.status in _TAKEN and reply.clean:
-            shown = self._explainer.shown(reply)
-            for address in accepted:
-                self.rows[address] = RecipientReceipt(address, Outcome.ACCEPTED, shown)
-        elif reply.negative:
-            self._settle(accepted, reply)
-        else:
-            self.over = True
-            self.fill(accepted, self._uncertain(str(reply)))
-
-    def fill(self, recipients: tuple[str, ...], problem: "Problem") -> None:
-        """``problem`` for those of ``recipients`` of whom nothing is known yet."""
-        for address in recipients:
-            self.rows.setdefault(address, RecipientReceipt(address, problem.outcome, problem.reply, problem))
-
-    def uncertain(self, reply: str | None = None) -> None:
-        """The line ended after the final dot: for those that were accepted, *unknown*."""
-        self.fill(tuple(self.accepted), self._uncertain(reply))
-
-    def _uncertain(self, reply: str | None) -> "Problem":
-        return self._explainer.own("UNCERTAIN", step="message", reply=reply)
-
-    async def _stream(self) -> None:
-        stuffer = DotStuffer()
-        left = self._content.size
-        held = b""  # waits for what comes next: a small message is one write and one TLS record, its dot included
-        async for chunk in self._content.chunks():
-            left -= len(chunk)
-            stuffed = stuffer.chunk(chunk)
-            if len(held) + len(stuffed) <= _JOINED:
-                held += stuffed
-                continue
-            if held:
-                await self._write(held)
-            held = stuffed
-        if left:
-            raise NotSent(self._explainer.own("MSG-CHANGED", step="message", file=self._content.message_id))
-        if len(held) > _JOINED:
-            await self._write(held)
-            held = b""
-        self._channel.check_order()
-        self._channel.write(held + stuffer.end(), shown=f"({self._content.size} octets of content) .")
+        self._channel.write(await self.stream(), shown=f"({self.body.size} octets of content) .")
         self.ended = True
+        limit = self.patience.end_of(self.body.size)
+        self.heard_end(await self._channel.wait(self._channel.expect(), limit))
 
-    async def _write(self, data: bytes) -> None:
-        # A server that answers in the middle of the content refuses it: nothing more is sent, and no final dot.
+    async def _command(self, line: str, limit: float) -> Reply:
+        return await self._channel.command(lines([line])[:-2].decode(), limit)
+
+    async def stream(self) -> bytes:
+        """Write the content for DATA, but for its end: the bytes that are left, with the final dot.
+
+        Raises NotSent (MSG-CHANGED), and what the channel raises: then the final dot must never be sent.
+        """
+        stuffer = DotStuffer()
+        async for piece, last in pieces(self.body, self.changed):
+            # A server that answers in the middle of the content refuses it: nothing more is sent, and no final dot.
+            self._channel.check_order()
+            stuffed = stuffer.chunk(piece)
+            if last:
+                return stuffed + stuffer.end()
+            self._channel.write(stuffed)
+            await self._channel.drain(self.patience.block)
         self._channel.check_order()
-        self._channel.write(data)
-        await self._channel.drain(self._patience.block)
-
-    def _settle(self, recipients: tuple[str, ...], reply: Reply) -> None:
-        """What ``reply`` says is the outcome of each of ``recipients``."""
-        self.over = self.over or reply.status == _CLOSING or not reply.negative
-        shown = self._explainer.shown(reply)
-        own = self._envelope.sender.lower() == self._explainer.profile.sender.lower()
-        for address in recipients:
-            if reply.negative:
-                problem = self._explainer.reply(
-                    reply, self.step, sender=self._envelope.sender, own_sender=own, recipient=address
-                )
-            else:  # a 3xx to MAIL, a 250 to DATA: no answer to what was asked
-                problem = self._explainer.own("REPLY-STRANGE", step=self.step, reply=str(reply))
-            if problem.outcome in (Outcome.UNKNOWN, Outcome.ACCEPTED):
-                problem = problem.with_(outcome=Outcome.NOT_SENT)
-            self.rows[address] = RecipientReceipt(address, problem.outcome, shown, problem)
-
-
-def mail_command(
-    envelope: "Envelope", content: "Content", extensions: "Extensions", *, smtputf8: bool = False
-) -> str:
-    """MAIL with what the server offers and this message needs."""
-    words = [f"MAIL FROM:<{envelope.sender}>"]
-    if "size" in extensions:
-        words.append(f"SIZE={content.size}")
-    if not content.is_7bit or smtputf8:
-        words.append("BODY=8BITMIME")
-    if smtputf8:
-        words.append("SMTPUTF8")
-    if envelope.notify:
-        words.append("RET=HDRS")
-        if (mark := _xtext(content.message_id.strip("<>"))).isascii() and 0 < len(mark) <= _ENVID_LIMIT:
-            words.append(f"ENVID={mark}")
-    return " ".join(words)
-
-
-def recipient_command(address: str, notify: frozenset[Notify]) -> str:
-    """RCPT, with the notices that are asked for (RFC 3461)."""
-    if not notify:
-        return f"RCPT TO:<{address}>"
-    wanted = ",".join(kind.value.upper() for kind in Notify if kind in notify)
-    kind = "rfc822" if address.isascii() else "utf-8"
-    return f"RCPT TO:<{address}> NOTIFY={wanted} ORCPT={kind};{_xtext(address)}"
-
-
-def _xtext(text: str) -> str:
-    """RFC 3461 §4; beyond ASCII as it is, which RFC 6533 allows where SMTPUTF8 was asked for."""
-    return re.sub(r"[\x00-\x20+=\x7f]", lambda match: f"+{ord(match[0]):02X}", text)
+        return stuffer.end()
 
 
 def _one_too_many(reply: Reply) -> bool:
