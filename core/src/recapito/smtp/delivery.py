@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from recapito.content import Content
     from recapito.envelope import Envelope
     from recapito.problem import Problem
+    from recapito.smtp.line import Line
     from recapito.smtp.reply import Reply
-    from recapito.smtp.session import SmtpSession
     from recapito.smtp.transaction import Transaction
     from recapito.smtp.turns import Turn
 
@@ -40,10 +40,8 @@ def provider_id(reply: "Reply") -> str | None:
 class Delivery:
     """Made for each call of ``deliver``; ``deadline`` is on the loop's clock."""
 
-    def __init__(
-        self, session: "SmtpSession", envelope: "Envelope", content: "Content", deadline: float
-    ) -> None:
-        self._session = session
+    def __init__(self, line: "Line", envelope: "Envelope", content: "Content", deadline: float) -> None:
+        self._line = line
         self._envelope = envelope
         self._content = content
         self._deadline = deadline
@@ -60,46 +58,46 @@ class Delivery:
 
     async def run(self) -> None:
         """All its transactions, one after the other."""
-        session = self._session
-        transaction = await session.transaction(self._envelope, self._content)
+        line = self._line
+        transaction = await line.transaction(self._envelope, self._content)
         left = self._envelope.recipients
         while left:
-            batch, left = session.batch(left)
+            batch, left = line.batch(left)
             left = await self._transact(transaction, batch) + left
             if left:
                 transaction = transaction.again()
 
     async def _transact(self, transaction: "Transaction", batch: tuple[str, ...]) -> tuple[str, ...]:
-        session = self._session
-        turn = self._turn = session.turn(transaction, batch)
+        line = self._line
+        turn = self._turn = line.turn(transaction, batch)
         try:
-            await session.turns.enter(turn)
+            await line.turns.enter(turn)
             if not turn.begun:
-                session.check_order()
+                line.check_order()
                 if asyncio.get_running_loop().time() >= self._deadline:
                     raise TimeoutError  # noqa: TRY301 - handled where every end is
-                await session.in_order(turn, self._deadline)
+                await line.in_order(turn, self._deadline)
             self._transaction = transaction
-            await session.fly(transaction, turn, batch)
+            await line.fly(transaction, turn, batch)
         except BaseException:
             # Whatever it was (a file changed, a rule failed), the order of the line is in doubt: no final dot,
             # no reuse.
             if turn.begun:
-                session.turns.give_up(turn)
+                line.turns.give_up(turn)
             else:
-                session.turns.leave(turn)
+                line.turns.leave(turn)
             raise
         self._transactions += 1
         self._transaction = None
         self._rows.update(transaction.rows)
         self._reply = transaction.reply or self._reply
-        session.ended(transaction, turn)
+        line.ended(transaction, turn)
         return transaction.deferred
 
     def ended_by(self, exc: BaseException) -> Receipt:
         """What is known when the line ended early; raised where that is the same for everybody."""
         transaction = self._transaction
-        explainer = self._session.explainer
+        explainer = self._line.explainer
         self._doubt(exc.reply if isinstance(exc, LineFailure) else None)
         step = transaction.step if transaction else "answer"
         if isinstance(exc, LineFailure):
@@ -116,7 +114,7 @@ class Delivery:
         problem = exc.problem
         if isinstance(exc, DeliveryError):
             problem = problem.with_(outcome=exc.outcome)
-        return self.settled(self._session.explainer.error(problem).problem, exc)
+        return self.settled(self._line.explainer.error(problem).problem, exc)
 
     def _doubt(self, said: "Reply | None") -> None:
         """Keep what the transaction knows; after its content, what it does not know is *unknown*."""
@@ -149,11 +147,11 @@ class Delivery:
     def _said(self, rows: tuple[RecipientReceipt, ...]) -> str | None:
         if self._reply is None:
             return next((row.reply for row in rows if row.reply), None)
-        return self._session.explainer.shown(self._reply)
+        return self._line.explainer.shown(self._reply)
 
     def _provider_id(self) -> str | None:
         given = provider_id(self._reply) if self._reply and self._reply.positive else None
-        return self._session.explainer.shown(given) if given else None
+        return self._line.explainer.shown(given) if given else None
 
 
 def _reason(rows: tuple[RecipientReceipt, ...]) -> "Problem | None":
