@@ -28,7 +28,7 @@ FLOORS = (
     ("what a send needs", "history journalling sources context route resolver engine vetting outlet courier"),
     (
         "mailer and operators",
-        "senders proposal operators clients switching signing health aftermath sending checking mailer blocking",
+        "senders proposal operators clients switching signing health aftermath sending checking many mailer blocking",
     ),
     ("outbox", "outbox"),
     ("kit", "testing"),

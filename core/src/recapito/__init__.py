@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recapito.hookspecs import hookimpl
     from recapito.limits import Limits, Rate
     from recapito.mailer import AsyncMailer
-    from recapito.message import Attachment, Message
+    from recapito.message import Attachment, Item, Message
     from recapito.outcome import Outcome
     from recapito.problem import Problem
     from recapito.profile import Found, Operator, Profile, ProfileKey, ProfileSource
@@ -39,6 +39,7 @@ else:
         "Found": "profile",
         "Held": "errors",
         "InvalidMessage": "errors",
+        "Item": "message",
         "Limits": "limits",
         "Mailer": "blocking",
         "Message": "message",
@@ -92,6 +93,7 @@ __all__ = [
     "Found",
     "Held",
     "InvalidMessage",
+    "Item",
     "Limits",
     "Mailer",
     "Message",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recapito.route import Route
     from recapito.store import Store
 
-__all__ = ["MAILER", "Aftermath"]
+__all__ = ["MAILER", "Aftermath", "log_receipt"]
 
 log = logging.getLogger("recapito.mailer")
 
@@ -60,22 +60,26 @@ class Aftermath:
 
         What fails here is logged, and nothing is raised: it must not take the place of a message's receipt.
         """
+        await self.learn(receipt, attempted=attempted)
+        plugins = self._engine.plugins
         try:
-            if receipt.accepted:
+            if plugins.implements("recapito_record_receipt"):
+                await self._call_hook(plugins.record_receipt, self._route.profile, receipt)
+            if log.isEnabledFor(logging.INFO):
+                log_receipt(receipt)
+        except Exception:
+            log.exception("%s: the receipt could not be recorded", receipt.profile)
+
+    async def learn(self, receipt: Receipt, *, attempted: bool) -> None:
+        """What profile, mailbox and limits learn from it, and nobody is told; nothing is raised."""
+        try:
+            if receipt.problem is None or receipt.accepted:
                 self._works()
             if attempted and receipt.problem is not None:
                 await self._learn(receipt)
         except Exception:
             log.exception("%s: what was learned could not be kept", receipt.profile)
         self._let_next()
-        plugins = self._engine.plugins
-        try:
-            if plugins.implements("recapito_record_receipt"):
-                await self._call_hook(plugins.record_receipt, self._route.profile, receipt)
-            if log.isEnabledFor(logging.INFO):
-                _log(receipt)
-        except Exception:
-            log.exception("%s: the receipt could not be recorded", receipt.profile)
 
     def _works(self) -> None:
         self._route.context.worked = True
@@ -175,7 +179,8 @@ def _slows_down(problem: Problem) -> bool:
     return later and not of_a_grant and problem.scope is not Scope.MESSAGE
 
 
-def _log(receipt: Receipt) -> None:
+def log_receipt(receipt: Receipt) -> None:
+    """One line: who, what became of it, to whom (as fingerprints)."""
     problem = receipt.problem
     log.info(
         "%s: %s to %s%s",

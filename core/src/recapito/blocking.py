@@ -15,8 +15,8 @@ from recapito.checking import Trial
 from recapito.errors import Misconfigured, NotSent
 from recapito.exiting import at_exit
 from recapito.forking import abandon, forget_in_children
-from recapito.mailer import AsyncMailer, check_timeout, key_of, outcome_of
-from recapito.message import AnyMessage
+from recapito.mailer import AsyncMailer, check_timeout, key_of, many_of, outcome_of
+from recapito.message import AnyMessage, Item
 from recapito.private_loop import LoopEnded, PrivateLoop
 from recapito.profile import Found, Operator, ProfileSource
 from recapito.receipt import Receipt
@@ -26,6 +26,7 @@ from recapito.transport import CheckStep, TransportInfo
 
 if TYPE_CHECKING:
     from recapito.health import Checked
+    from recapito.many import Batch
     from recapito.operators import Changes
     from recapito.plugins import Plugins
     from recapito.signing import Begun, SignedIn
@@ -123,6 +124,33 @@ class Mailer:
                 raise Misconfigured(problem("MAILER-CLOSED")) from None
             receipt = sendings[0].lost(over=exc.over)
         return outcome_of(receipt, sendings[0].error, check)
+
+    def send_many(
+        self,
+        operator: str | Operator,
+        messages: "Iterable[AnyMessage | Item]",
+        *,
+        profile: str = "default",
+        company: str = "",
+        connections: int | None = None,
+        timeout: float | None = None,
+    ) -> "Batch":
+        """Send ``messages``, each with a receipt of its own, in their order; see :class:`recapito.many.Batch`.
+
+        **It never raises for one message**: bad input gives a *refused* receipt. :class:`recapito.message.Item` gives
+        a message its reference. Messages are read as they are needed (about 200 ahead), sent on at most
+        ``connections`` sessions (5, or what the mailbox allows), and wait for its limits however long that takes.
+        Where three in a row meet no server the rest is *not sent*. ``timeout`` bounds all of it, in seconds.
+
+        ``messages`` are read, and hooks run, in this thread, while it asks for the next receipt.
+        """
+        from recapito.many import AsyncBatch, Batch
+        from recapito.many.feed import CallerFeed
+
+        wanted, caller = many_of(key_of(operator, profile, company), connections, timeout), CallerThread()
+        patience = self._mailer.patience.close
+        batch = AsyncBatch(lambda: self._mailer._run(wanted, CallerFeed(messages, caller), caller), patience)
+        return Batch(batch, caller, self._running, patience)
 
     def check(
         self,

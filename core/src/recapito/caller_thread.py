@@ -5,6 +5,7 @@ import queue
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -50,10 +51,10 @@ class CallerThread:
         """Give the waiting thread one thing of many; called on the loop."""
         self._requests.put(_Handed(item))
 
-    def attend(self, work: "Future[Any]") -> Iterator[Any]:
+    def attend(self, work: "Future[Any]", give_up: "Callable[[], object] | None" = None) -> Iterator[Any]:
         """Serve the loop until ``work`` is done, handing out what it hands over; raises what ``work`` raised.
 
-        Whatever interrupts it cancels the work.
+        Whatever interrupts it cancels the work, or calls ``give_up``, which ends it in order.
         """
         work.add_done_callback(lambda _: self._requests.put(None))
         try:
@@ -63,9 +64,18 @@ class CallerThread:
                 else:
                     request()
         except BaseException:
-            work.cancel()
+            (give_up or work.cancel)()
             raise
         work.result()
+
+    def serve_out(self, work: "Future[Any]", seconds: float) -> None:
+        """Serve the loop until ``work``, which was given up, is done; at most so many ``seconds``."""
+        ends = monotonic() + seconds
+        with suppress(queue.Empty):
+            while not work.done() and (left := ends - monotonic()) > 0:
+                request = self._requests.get(timeout=left)
+                if request is not None and not isinstance(request, _Handed):
+                    request()
 
     def wait(self, work: "Future[T]") -> T:
         """Serve the loop until ``work`` is done; its result."""

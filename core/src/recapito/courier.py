@@ -62,13 +62,20 @@ class Courier:
         self._open_within = open_within
 
     async def carry(
-        self, route: Route, rendered: Rendered, *, deadline: float, begins: Callable[[], None]
+        self,
+        route: Route,
+        rendered: Rendered,
+        *,
+        deadline: float,
+        begins: Callable[[Lease], None],
+        connections: int | None = None,
     ) -> Carried:
         """What became of the message, by ``deadline`` on the loop's clock.
 
-        ``begins`` is called before a session is asked to take it. Raises only what is no outcome: InvalidMessage
-        and Misconfigured from the transport, and cancellation. A session that proves dead before the content is
-        replaced once; never for a caller who gave up, since a session answers its cancellation with NotSent.
+        ``begins`` is called before a session is asked to take it; at most ``connections`` are open to the mailbox.
+        Raises only what is no outcome: InvalidMessage and Misconfigured from the transport, and cancellation. A
+        session that proves dead before the content is replaced once; never for a caller who gave up, since a session
+        answers its cancellation with NotSent.
         """
         task = asyncio.current_task()
         cancelled = task.cancelling() if task else 0
@@ -76,7 +83,7 @@ class Courier:
             route.found,
             route.mailbox,
             partial(route.transport.open, route.profile, route.context),
-            route.limits.concurrency,
+            connections or route.limits.concurrency,
             route.access.generation,
         )
         try:
@@ -86,7 +93,7 @@ class Courier:
                     lease
                 )  # a transport that opened a session all the same, and forgot who gave up
                 raise asyncio.CancelledError
-            begins()
+            begins(lease)
             reused = lease.reused
             try:
                 return Carried(await self._deliver(route, lease, rendered, deadline))

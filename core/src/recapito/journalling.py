@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from recapito.ledger.journal import Journal
+    from recapito.ledger.journal import Journal, JournalEntry
     from recapito.profile import ProfileKey
     from recapito.receipt import Receipt
     from recapito.rendering import Rendered
     from recapito.route import Route
 
-__all__ = ["Record"]
+__all__ = ["Record", "committed"]
 
 log = logging.getLogger("recapito.mailer")
 
@@ -39,25 +39,27 @@ class Record:
         """
         if self.journal is None:
             return
+        loop = asyncio.get_running_loop()
+        await committed(self.journal.intend(self.entry(route, rendered, deadline - loop.time())), loop)
+
+    def entry(self, route: "Route", rendered: "Rendered", seconds: float) -> "JournalEntry":
+        """What is about to be tried, and will have ended in ``seconds`` at the latest."""
         from recapito.ledger.journal import JournalEntry
 
-        loop, started = asyncio.get_running_loop(), datetime.now(UTC)
+        started = datetime.now(UTC)
         # The time first, so that rows are added at the end of the index, and not to a page of their own each.
         self.id = f"{time_ns():016x}{os.urandom(8).hex()}"
-        intent = self.journal.intend(
-            JournalEntry(
-                id=self.id,
-                key=self.key,
-                transport=route.info.name,
-                reference=self.reference,
-                message_id=rendered.message_id,
-                recipients=rendered.envelope.recipients,
-                size=rendered.content.size,
-                started=started,
-                deadline=started + timedelta(seconds=deadline - loop.time()),
-            )
+        return JournalEntry(
+            id=self.id,
+            key=self.key,
+            transport=route.info.name,
+            reference=self.reference,
+            message_id=rendered.message_id,
+            recipients=rendered.envelope.recipients,
+            size=rendered.content.size,
+            started=started,
+            deadline=started + timedelta(seconds=seconds),
         )
-        await _committed(intent, loop)
 
     def settle(self, receipt: "Receipt") -> None:
         """Hand over the outcome; not waited for. Nothing is raised: somebody may have accepted the message."""
@@ -69,8 +71,8 @@ class Record:
             log.exception("%s: the outcome could not be written down", self.key)
 
 
-async def _committed(intent: "Future[None]", loop: asyncio.AbstractEventLoop) -> None:
-    """As ``asyncio.wrap_future``, at a third of its cost: it is paid for each message."""
+async def committed(intent: "Future[None]", loop: asyncio.AbstractEventLoop) -> None:
+    """Wait for an intent. As ``asyncio.wrap_future``, at a third of its cost: it is paid for each message."""
     waiter = loop.create_future()
 
     def wake() -> None:

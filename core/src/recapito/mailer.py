@@ -26,6 +26,9 @@ from recapito.transport import CheckStep, TransportInfo
 if TYPE_CHECKING:
     from recapito.following import CallHook
     from recapito.health import Checked, Health, Scan
+    from recapito.many import AsyncBatch
+    from recapito.many.feed import Feed, Messages
+    from recapito.many.run import Run, Wanted
     from recapito.operators import Changes
     from recapito.signing import Answer, Begun, Desk, SignedIn, Wish
     from recapito.sources import ProfileDict
@@ -107,6 +110,29 @@ class AsyncMailer:
         check_timeout(timeout)
         order = Order(key, message, reference, timeout, None if to is None else tuple(to))
         return await self._send(order, check)
+
+    def send_many(
+        self,
+        operator: str | Operator,
+        messages: "Messages",
+        *,
+        profile: str = "default",
+        company: str = "",
+        connections: int | None = None,
+        timeout: float | None = None,
+    ) -> "AsyncBatch":
+        """Send ``messages``, each with a receipt of its own, in their order; see :class:`recapito.many.AsyncBatch`.
+
+        **It never raises for one message**: bad input gives a *refused* receipt. :class:`recapito.message.Item` gives
+        a message its reference. Messages are read as they are needed (about 200 ahead), sent on at most
+        ``connections`` sessions (5, or what the mailbox allows), and wait for its limits however long that takes.
+        Where three in a row meet no server the rest is *not sent*. ``timeout`` bounds all of it, in seconds.
+        """
+        from recapito.many import AsyncBatch
+        from recapito.many.feed import LoopFeed
+
+        wanted = many_of(key_of(operator, profile, company), connections, timeout)
+        return AsyncBatch(lambda: self._run(wanted, LoopFeed(messages)), self.patience.close)
 
     async def check(
         self,
@@ -241,6 +267,12 @@ class AsyncMailer:
         engine = self._running()
         return Sending(engine, order, call_hook or engine.hook_thread)
 
+    def _run(self, wanted: "Wanted", feed: "Feed", call_hook: "CallHook | None" = None) -> "Run":
+        from recapito.many.run import Run
+
+        engine = self._running()
+        return Run(engine, wanted, feed, call_hook or engine.hook_thread)
+
     def _checking(self, trial: Trial, call_hook: "CallHook | None" = None) -> Checking:
         engine = self._running()
         return Checking(engine, trial, call_hook or engine.hook_thread)
@@ -309,6 +341,16 @@ def check_timeout(timeout: object) -> None:
     number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
     if timeout is not None and not (number and 0 < timeout < math.inf):  # type: ignore[operator]
         raise Misconfigured(problem("TIMEOUT-INVALID", value=repr(timeout)[:40]))
+
+
+def many_of(key: ProfileKey, connections: object, timeout: float | None) -> "Wanted":
+    """What ``send_many`` was asked for. Raises Misconfigured (TIMEOUT-INVALID, CONNECTIONS-INVALID)."""
+    from recapito.many.run import Wanted
+
+    check_timeout(timeout)
+    if connections is not None and not (type(connections) is int and connections > 0):
+        raise Misconfigured(problem("CONNECTIONS-INVALID", value=repr(connections)[:40]))
+    return Wanted(key, connections, timeout)
 
 
 def outcome_of(receipt: Receipt, error: DeliveryError | None, check: bool) -> Receipt:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Self, TypeAlias
 
 from recapito.envelope import Notify
 
-__all__ = ["AnyMessage", "Attachment", "Message"]
+__all__ = ["AnyMessage", "Attachment", "Item", "Message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +60,13 @@ class Message:
 
 #: What a caller hands over: a message to be rendered, or one that is finished.
 AnyMessage: TypeAlias = Message | EmailMessage | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One of many messages that go together: ``reference`` is the host's own id for it, ``to`` replaces the
+    recipients of a message that is finished."""
+
+    message: AnyMessage
+    reference: str | None = None
+    to: Sequence[str] | None = None

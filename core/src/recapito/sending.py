@@ -24,6 +24,7 @@ from recapito.errors import (
 from recapito.following import CallHook, Hooks
 from recapito.invalid import shown
 from recapito.journalling import Record
+from recapito.limits import Limits
 from recapito.message import AnyMessage, Message
 from recapito.permits import NoPermit, Permit
 from recapito.profile import Profile, ProfileKey
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from recapito.engine import Engine
+    from recapito.pool import Lease
     from recapito.resolver import Resolved
     from recapito.route import Route
 
@@ -87,6 +89,8 @@ class Sending:
     begun: bool = False
     #: What became of it, once that is known, whatever follows.
     settled: Receipt | None = None
+    #: At most so many sessions of its mailbox; None: as its limits say.
+    connections: int | None = None
     _permit: Permit | None = None
     _task: "asyncio.Task[object] | None" = None
     _ended: "asyncio.Future[None] | None" = None
@@ -176,14 +180,29 @@ class Sending:
         message = order.message
         if engine.plugins.implements("recapito_prepare_message"):
             message = await self._prepared(route, message)
-        rendered = self.rendered = await self._render(route, message)
-        _admit(resolved, rendered)
-        if take := outlet.interceptor():
-            return take(
-                outlet.Outgoing(route.profile, message, rendered.envelope, rendered.content, order.reference)
-            )
+        self.rendered = await self._render(route, message)
+        if taken := self._admitted(resolved, message):
+            return taken
         await self._permitted(resolved, message, clock)
         return await self._carry(self.route, self.rendered, clock)
+
+    def _admitted(self, resolved: "Resolved", message: AnyMessage) -> Receipt | None:
+        """What an interceptor says of the message; raises what is known before the wire."""
+        assert self.rendered is not None
+        _admit(resolved, self.rendered)
+        if (take := outlet.interceptor()) is None:
+            return None
+        content, envelope = self.rendered.content, self.rendered.envelope
+        return take(outlet.Outgoing(resolved.route.profile, message, envelope, content, self.order.reference))
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for which a permit is waited for."""
+        return self.engine.patience.permit
+
+    def _still_true(self, permit: Permit) -> bool:
+        """Whether what was read of the profile holds at this moment, as far as anybody can tell."""
+        return not permit.waited and self.engine.loop.time() - self.started < _STILL_TRUE
 
     async def _permitted(
         self, resolved: "Resolved", message: AnyMessage, clock: asyncio.Timeout | None
@@ -191,7 +210,7 @@ class Sending:
         """Wait for a permit; whatever happened to the profile meanwhile holds for this message."""
         assert self.rendered is not None
         loop = self.engine.loop
-        until = loop.time() + self.engine.patience.permit
+        until = loop.time() + self._patience
         until = until if self.ends is None else min(until, self.ends)
         while True:
             if clock is not None:
@@ -199,7 +218,7 @@ class Sending:
             permit = self._permit = await self._take_permit(resolved, self.rendered.envelope, until)
             if clock is not None:
                 clock.reschedule(self.ends)
-            if not permit.waited and loop.time() - self.started < _STILL_TRUE:
+            if self._still_true(permit):
                 return
             before, resolved = resolved, await self.engine.resolver.resolve(self.order.key)
             await self._adopt(resolved, message)
@@ -229,15 +248,18 @@ class Sending:
         engine = self.engine
         hard = engine.loop.time() + route.info.hard_timeout(rendered.content.size)
         deadline = hard if self.ends is None else min(hard, self.ends)
-        await self.record.intend(route, rendered, deadline)
+        if not self.record.id:
+            await self.record.intend(route, rendered, deadline)
         if clock is not None:
             clock.reschedule(None)  # from here on the session is asked first, and answers by the deadline
         self.attempted = True
-        carried = await engine.courier.carry(route, rendered, deadline=deadline, begins=self._begins)
+        carried = await engine.courier.carry(
+            route, rendered, deadline=deadline, begins=self._begins, connections=self.connections
+        )
         self.error = carried.error
         return carried.receipt
 
-    def _begins(self) -> None:
+    def _begins(self, _lease: "Lease") -> None:
         self.begun = True
 
     async def _prepared(self, route: "Route", message: AnyMessage) -> AnyMessage:
@@ -257,12 +279,15 @@ class Sending:
             work.add_done_callback(_close_unused)
             raise
 
+    def _limits(self, resolved: "Resolved") -> Limits:
+        return resolved.limits
+
     async def _take_permit(self, resolved: "Resolved", envelope: Envelope, until: float) -> Permit:
         engine, route = self.engine, resolved.route
         try:
             return await engine.permits.take(
                 route.mailbox,
-                resolved.limits,
+                self._limits(resolved),
                 messages=transactions(route, envelope),
                 recipients=len(envelope.recipients),
                 until=monotonic() + until - engine.loop.time(),

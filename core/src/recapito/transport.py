@@ -48,6 +48,7 @@ __all__ = [
     "Envelope",
     "Grant",
     "Notify",
+    "Ordered",
     "Probed",
     "Probing",
     "Refreshed",
@@ -335,4 +336,18 @@ class Abandoning(Protocol):
 
     def abandon(self) -> None:
         """Close the inherited descriptor: no goodbye, no TLS close. Called in the child, outside any loop."""
+        ...
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A session on one line, whose messages go one after the other.
+
+    Those that wait in it, up to its ``depth``, are no further connection to the server: only the first of them
+    counts where a mailbox limits how many there may be.
+    """
+
+    @property
+    def ordered(self) -> bool:
+        """True."""
         ...

@@ -54,7 +54,8 @@ class SmtpSession:
     def __init__(
         self, door: Door, settings: "SmtpSettings", explainer: Explainer, usable_until: datetime | None
     ) -> None:
-        self._line = Line(door, settings, explainer)
+        #: The line itself, for checks and tests.
+        self.line = Line(door, settings, explainer)
         self._channel = door.channel
         self._socket = door.socket
         self._settings = settings
@@ -63,23 +64,24 @@ class SmtpSession:
         self._usable_until = usable_until
 
     @property
+    def ordered(self) -> bool:
+        """Messages go one after the other on one line: see :class:`~recapito.transport.Ordered`."""
+        return True
+
+    @property
     def depth(self) -> int:
         """How many messages may be under way at once: more than one where that saves a round trip each."""
-        return self._line.depth
+        return self.line.depth
 
     @property
     def extensions(self) -> "Extensions":
         """What the server offers; for checks and tests."""
-        return self._line.extensions
+        return self.line.extensions
 
     @property
     def idle_since(self) -> float:
         """When the line was last used, on the loop's clock."""
-        return self._line.idle_since
-
-    @idle_since.setter
-    def idle_since(self, moment: float) -> None:
-        self._line.idle_since = moment
+        return self.line.idle_since
 
     @property
     def usable_until(self) -> datetime | None:
@@ -89,7 +91,7 @@ class SmtpSession:
     @property
     def usable(self) -> bool:
         """False once the line is closed, or its order is in doubt, or the server takes no more messages on it."""
-        return self._line.usable
+        return self.line.usable
 
     async def deliver(self, envelope: "Envelope", content: "Content", *, deadline: float) -> Receipt:
         """Send one message; see :class:`~recapito.transport.Session`.
@@ -100,7 +102,7 @@ class SmtpSession:
         check_addresses(envelope)
         if self._settings.notify and not envelope.notify:
             envelope = replace(envelope, notify=self._settings.notify)
-        delivery = Delivery(self._line, envelope, content, deadline)
+        delivery = Delivery(self.line, envelope, content, deadline)
         try:
             async with asyncio.timeout_at(deadline):
                 await delivery.run()
@@ -112,7 +114,7 @@ class SmtpSession:
             raise
         finally:
             if delivery.begun:
-                self.idle_since = asyncio.get_running_loop().time()
+                self.line.idle_since = asyncio.get_running_loop().time()
         return delivery.settled()
 
     async def close(self) -> None:
@@ -121,7 +123,7 @@ class SmtpSession:
         A message under way is given up: *not sent*, or *unknown* after its content.
         """
         limit = self._settings.patience.goodbye
-        if self._line.turns.busy:
+        if self.line.turns.busy:
             self._channel.fail(Lost("closed"))
         elif self._channel.usable:
             try:
@@ -140,4 +142,4 @@ class SmtpSession:
 
     async def transaction(self, envelope: "Envelope", content: "Content") -> "Transaction":
         """A transaction for this message, for a check; Refused where the server lacks what it needs."""
-        return await self._line.transaction(envelope, content)
+        return await self.line.transaction(envelope, content)
