@@ -21,6 +21,8 @@ from recapito.store import schema
 from recapito.store.fork import survive_forks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from recapito.profile import ProfileKey
@@ -46,7 +48,7 @@ _PRUNED = 500
 _table = schema.journal.c
 
 _Outcome = tuple[Any, ...]
-_Intent = tuple[tuple[Any, ...], "Future[None]"]
+_Intent = tuple[list[tuple[Any, ...]], "Future[None]"]
 
 
 class _Stop:
@@ -83,9 +85,14 @@ class Journal:
         Send nothing before it is. It fails with Misconfigured (STORE-…) where the database does not take it.
         A future that is cancelled in time writes nothing.
         """
+        return self.intend_many((entry,))
+
+    def intend_many(self, entries: "Sequence[JournalEntry]") -> "Future[None]":
+        """The same for several at once: one transaction, and one future for all of them."""
         future: Future[None] = Future()
-        values = intent_values(entry, self._writer.process)
-        self._rows[entry.id] = values[0]
+        process = self._writer.process
+        values = [intent_values(entry, process) for entry in entries]
+        self._rows.update((entry.id, row[0]) for entry, row in zip(entries, values, strict=True))
         self._queue.put((values, future))
         self._awake()
         return future
@@ -205,6 +212,7 @@ class Journal:
     def _collected(self, item: Any) -> tuple[list[_Intent], "list[Future[None]]", bool]:
         intents: list[_Intent] = []
         waiting: list[Future[None]] = []
+        number = 0
         while True:
             if isinstance(item, _Stop):
                 return intents, waiting, True
@@ -212,7 +220,8 @@ class Journal:
                 waiting.append(item)
             elif item is not None and item[1].set_running_or_notify_cancel():
                 intents.append(item)
-                if len(intents) == GROUP:
+                number += len(item[0])
+                if number >= GROUP:
                     return intents, waiting, False
             try:
                 item = self._queue.get_nowait()
@@ -222,7 +231,8 @@ class Journal:
     def _write(self, intents: list[_Intent], waiting: "list[Future[None]]") -> None:
         outcomes = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
         self._writing = len(outcomes)
-        fault = self._tried([values for values, _ in intents], outcomes) if intents or outcomes else None
+        rows = [row for values, _ in intents for row in values]
+        fault = self._tried(rows, outcomes) if rows or outcomes else None
         if fault is not None:
             self._retry_at = monotonic() + _RETRY
             if outcomes:
@@ -231,8 +241,8 @@ class Journal:
                 self._outcomes.extendleft(reversed(outcomes[len(outcomes) - min(room, len(outcomes)) :]))
         self._writing = 0
         if fault is not None:
-            for values, _ in intents:  # there is no row that an outcome could be written to
-                self._rows.pop(values[0].partition("-")[2], None)
+            for row in rows:  # there is none that an outcome could be written to
+                self._rows.pop(row[0].partition("-")[2], None)
         for future in (*(future for _, future in intents), *waiting):
             if fault is None:
                 _finish(future)

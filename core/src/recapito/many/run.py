@@ -196,8 +196,7 @@ class Run:
             for part in parts
             if part.rendered is not None
         ]
-        for intent in [journal.intend(entry) for entry in entries]:
-            await committed(intent, self._engine.loop)
+        await committed(journal.intend_many(entries), self._engine.loop)
 
     # Sent, or not
 

@@ -50,6 +50,7 @@ class Delivery:
         self._turn: Turn | None = None
         self._transactions = 0
         self._reply: Reply | None = None
+        self._said: str | None = None
 
     @property
     def begun(self) -> bool:
@@ -90,7 +91,8 @@ class Delivery:
         self._transactions += 1
         self._transaction = None
         self._rows.update(transaction.rows)
-        self._reply = transaction.reply or self._reply
+        if transaction.reply is not None:
+            self._reply, self._said = transaction.reply, transaction.said
         line.ended(transaction, turn)
         return transaction.deferred
 
@@ -132,9 +134,10 @@ class Delivery:
                 )
         rows = tuple([self._rows[address] for address in self._envelope.recipients])
         why = _reason(rows)
+        said = self._said or next((row.reply for row in rows if row.reply), None)
         receipt = Receipt(
             rows,
-            self._said(rows),
+            said,
             self._provider_id(),
             why,
             self._content.message_id,
@@ -144,19 +147,15 @@ class Delivery:
             raise delivery_error(why, receipt) from cause
         return receipt
 
-    def _said(self, rows: tuple[RecipientReceipt, ...]) -> str | None:
-        if self._reply is None:
-            return next((row.reply for row in rows if row.reply), None)
-        return self._line.explainer.shown(self._reply)
-
     def _provider_id(self) -> str | None:
         given = provider_id(self._reply) if self._reply and self._reply.positive else None
-        return self._line.explainer.shown(given) if given else None
+        # In most replies it is part of what may be shown as it is.
+        return given if given is None or given in (self._said or "") else self._line.explainer.shown(given)
 
 
 def _reason(rows: tuple[RecipientReceipt, ...]) -> "Problem | None":
     """The problem to tell for the message: that of its outcome, or else the first."""
-    if not any(row.problem for row in rows):
+    if all([row.problem is None for row in rows]):
         return None
     outcome = Receipt(rows).outcome
     why = next((row.problem for row in rows if row.problem and row.outcome is outcome), None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recapito.smtp.channel import Lost, NoAnswer
 from recapito.smtp.group import CLOSING
-from recapito.smtp.pieces import pieces
+from recapito.smtp.pieces import SMALL, pieces, whole
 
 if TYPE_CHECKING:
     from recapito.smtp.channel import Channel
@@ -21,8 +21,6 @@ __all__ = ["Flight"]
 
 #: Seconds for a server that said 421 to close the line, or to answer what it was told after that.
 _AFTER_GOODBYE = 5.0
-#: Larger pieces are not copied to go together with their command.
-_COPIED = 65_536
 
 
 class Flight:
@@ -55,12 +53,29 @@ class Flight:
 
     async def bdat(self) -> None:
         """BDAT: all of it in one write, or in chunks one after the other. Raises as ``Transaction.run``."""
-        transaction, turns = self._transaction, self._turns
+        transaction = self._transaction
+        if transaction.body.size <= SMALL:
+            group = self._one(await whole(transaction.body, transaction.changed))
+        else:
+            group = await self._many()
+        if transaction.ended:
+            self._turns.pass_on(self._turn)
+        await self._hear(group, transaction.patience.end_of(transaction.body.size))
+        self._judge()
+
+    def _one(self, data: bytes) -> "Group":
+        group = self._turns.begin(self._turn, b"BDAT %d LAST\r\n%b" % (len(data), data), 1)
+        self._transaction.ended = True
+        return group
+
+    async def _many(self) -> "Group":
+        """Chunk after chunk, for as long as somebody may get it."""
+        transaction = self._transaction
         group: Group | None = None
         async for piece, last in pieces(transaction.body, transaction.changed):
             command = b"BDAT %d LAST\r\n" % len(piece) if last else b"BDAT %d\r\n" % len(piece)
             if group is None:
-                group = turns.begin(self._turn, command + piece, 1)
+                group = self._turns.begin(self._turn, command + piece, 1)
             else:
                 self._chunk(group, command, piece)
             transaction.ended = last
@@ -70,13 +85,10 @@ class Flight:
                 if self._hopeless:
                     break
         assert group is not None
-        if transaction.ended:
-            turns.pass_on(self._turn)
-        await self._hear(group, transaction.patience.end_of(transaction.body.size))
-        self._judge()
+        return group
 
     def _chunk(self, group: "Group", command: bytes, piece: bytes) -> None:
-        if len(piece) <= _COPIED:
+        if len(piece) <= SMALL:
             self._channel.write(command + piece)
         else:
             self._channel.write(command)

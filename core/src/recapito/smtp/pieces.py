@@ -10,10 +10,18 @@ if TYPE_CHECKING:
     from recapito.content import Content
     from recapito.problem import Problem
 
-__all__ = ["pieces"]
+__all__ = ["SMALL", "pieces", "whole"]
 
 #: Small chunks are joined in one write up to this many bytes; larger ones are not copied.
-_JOINED = 65_536
+SMALL = 65_536
+
+
+async def whole(content: "Content", changed: "Callable[[], Problem]") -> bytes:
+    """All of a content that is no larger than :data:`SMALL`. NotSent as :func:`pieces`."""
+    data = b"".join([chunk async for chunk in content.chunks()])
+    if len(data) != content.size:
+        raise NotSent(changed())
+    return data
 
 
 async def pieces(content: "Content", changed: "Callable[[], Problem]") -> AsyncIterator[tuple[bytes, bool]]:
@@ -25,7 +33,7 @@ async def pieces(content: "Content", changed: "Callable[[], Problem]") -> AsyncI
         left -= len(chunk)
         if left < 0:
             raise NotSent(changed())
-        if len(held) + len(chunk) <= _JOINED:
+        if len(held) + len(chunk) <= SMALL:
             held = held + chunk if held else chunk
             continue
         if held:

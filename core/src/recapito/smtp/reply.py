@@ -11,6 +11,8 @@ __all__ = ["LINES_LIMIT", "LINE_LIMIT", "Garbled", "Reply", "ReplyParser"]
 LINE_LIMIT = 16_384
 #: Lines of one reply; an EHLO has about twenty.
 LINES_LIMIT = 256
+#: Replies that are kept to be recognised, and the longest of them in octets.
+_KEPT, _KEPT_LENGTH = 16, 80
 #: Octets of one reply.
 _REPLY_LIMIT = 65_536
 
@@ -58,10 +60,12 @@ class Reply:
 class ReplyParser:
     """Takes bytes as they come and gives whole replies."""
 
-    __slots__ = ("_buffer", "_clean", "_lines", "_scanned", "_size", "_status")
+    __slots__ = ("_buffer", "_clean", "_known", "_lines", "_scanned", "_size", "_status")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        # Replies of one line that came before: to MAIL and RCPT a server always says the same.
+        self._known: dict[bytes, Reply] = {}
         self._scanned = 0
         self._forget()
 
@@ -78,13 +82,13 @@ class ReplyParser:
 
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that ``data`` completes; Garbled where it cannot be one, or is too long."""
+        if not self._buffer and data.endswith(b"\n"):
+            return [reply for line in data.split(b"\n")[:-1] if (reply := self._whole_line(line))]
         self._buffer += data
         replies: list[Reply] = []
         start = 0
         while (end := self._buffer.find(b"\n", max(start, self._scanned))) >= 0:
-            if end - start > LINE_LIMIT:
-                raise Garbled("a line without end")
-            reply = self._line(bytes(self._buffer[start:end]).removesuffix(b"\r"))
+            reply = self._whole_line(bytes(self._buffer[start:end]))
             start = end + 1
             if reply:
                 replies.append(reply)
@@ -93,6 +97,20 @@ class ReplyParser:
         if self._scanned > LINE_LIMIT:
             raise Garbled("a line without end")
         return replies
+
+    def _whole_line(self, line: bytes) -> Reply | None:
+        if len(line) > _KEPT_LENGTH or self._lines:
+            if len(line) > LINE_LIMIT:
+                raise Garbled("a line without end")
+            return self._line(line.removesuffix(b"\r"))
+        if (known := self._known.get(line)) is not None:
+            return known
+        reply = self._line(line.removesuffix(b"\r"))
+        if reply is not None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[line] = reply
+        return reply
 
     def _line(self, line: bytes) -> Reply | None:
         match = _LINE.fullmatch(line)

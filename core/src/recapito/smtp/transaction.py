@@ -10,7 +10,7 @@ from recapito.outcome import Outcome
 from recapito.receipt import RecipientReceipt
 from recapito.smtp.commands import lines, mail_command, recipient_command
 from recapito.smtp.group import CLOSING
-from recapito.smtp.pieces import pieces
+from recapito.smtp.pieces import SMALL, pieces, whole
 from recapito.smtp.reply import Reply
 from recapito.smtp.stuffing import DotStuffer
 
@@ -67,7 +67,9 @@ class Transaction:
         self.strange = False
         #: Recipients that the server would take in another transaction.
         self.deferred: tuple[str, ...] = ()
+        #: The reply to the content, and how it may be shown.
         self.reply: Reply | None = None
+        self.said: str | None = None
         self.step: StepName = "sender"
         self._crowded: list[str] = []
 
@@ -122,14 +124,15 @@ class Transaction:
 
     def heard_end(self, reply: Reply) -> None:
         """The reply to the whole content."""
-        self.reply = reply
-        self.open = False
+        self.reply, self.open = reply, False
         accepted = tuple(self.accepted)
         if reply.status in _TAKEN and reply.clean:
-            shown = self._explainer.shown(reply)
+            self.said = self._explainer.shown(reply)
             for address in accepted:
-                self.rows[address] = RecipientReceipt(address, Outcome.ACCEPTED, shown)
-        elif reply.negative:
+                self.rows[address] = RecipientReceipt(address, Outcome.ACCEPTED, self.said)
+            return
+        self.said = self._explainer.shown(reply)
+        if reply.negative:
             self._settle(accepted, reply, "message")
         else:
             self.over = self.strange = True
@@ -246,6 +249,10 @@ class Transaction:
         Raises NotSent (MSG-CHANGED), and what the channel raises: then the final dot must never be sent.
         """
         stuffer = DotStuffer()
+        if self.body.size <= SMALL:
+            stuffed = stuffer.chunk(await whole(self.body, self.changed))
+            self._channel.check_order()
+            return stuffed + stuffer.end()
         async for piece, last in pieces(self.body, self.changed):
             # A server that answers in the middle of the content refuses it: nothing more is sent, and no final dot.
             self._channel.check_order()
