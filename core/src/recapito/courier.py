@@ -60,6 +60,7 @@ class Courier:
     def __init__(self, pool: Pool, *, open_within: float = 60.0) -> None:
         self._pool = pool
         self._open_within = open_within
+        self._last: tuple[Route, int | None, Wanted] | None = None
 
     async def carry(
         self,
@@ -79,13 +80,7 @@ class Courier:
         """
         task = asyncio.current_task()
         cancelled = task.cancelling() if task else 0
-        wanted = Wanted(
-            route.found,
-            route.mailbox,
-            partial(route.transport.open, route.profile, route.context),
-            connections or route.limits.concurrency,
-            route.access.generation,
-        )
+        wanted = self._wanted(route, connections)
         try:
             lease = await self._take(route, wanted, deadline)
             if task is not None and task.cancelling() > cancelled:
@@ -105,6 +100,15 @@ class Courier:
             return Carried(await self._deliver(route, lease, rendered, deadline))
         except DeliveryError as exc:
             return Carried(failed(rendered.envelope, exc), exc)
+
+    def _wanted(self, route: Route, connections: int | None) -> Wanted:
+        """Kept for the next message, which is mostly one of the same profile."""
+        if self._last is None or self._last[0] is not route or self._last[1] != connections:
+            opens = partial(route.transport.open, route.profile, route.context)
+            most = connections or route.limits.concurrency
+            wanted = Wanted(route.found, route.mailbox, opens, most, route.access.generation)
+            self._last = route, connections, wanted
+        return self._last[2]
 
     def _was_dead(self, lease: Lease, exc: NotSent, deadline: float) -> bool:
         """An idle line that had ended unseen. A server that answers is alive, and obeyed."""

@@ -28,4 +28,4 @@ class Envelope:
     @property
     def needs_smtputf8(self) -> bool:
         """True where an address is not ASCII (RFC 6531)."""
-        return not (self.sender.isascii() and all(address.isascii() for address in self.recipients))
+        return not (self.sender.isascii() and "".join(self.recipients).isascii())

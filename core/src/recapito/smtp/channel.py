@@ -12,13 +12,15 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from logging import DEBUG, Logger, LoggerAdapter
-from typing import Any
+from typing import Any, TypeVar
 
 from recapito.smtp.group import Group
 from recapito.smtp.reply import Garbled, Reply, ReplyParser
 from recapito.smtp.unfit import unfit
 
 __all__ = ["Channel", "LineFailure", "Lost", "NoAnswer", "Spoiled"]
+
+T = TypeVar("T")
 
 # Bytes in our buffer before a writer waits. Above asyncio's 64 KiB: a block of base64 is larger than that.
 _HIGH_WATER = 512 * 1024
@@ -63,6 +65,9 @@ class Channel(asyncio.Protocol):
         self._parser = ReplyParser()
         self._expecting: deque[asyncio.Future[Reply] | Group] = deque()
         self._room: asyncio.Future[None] | None = None
+        # When each of those who wait gives up, on the loop's clock; the timer looks at them.
+        self._dues: list[float] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._failure: LineFailure | None = None
         self._closed = asyncio.Event()
         #: What the server says first: expected from the first byte on.
@@ -206,22 +211,38 @@ class Channel(asyncio.Protocol):
             return
         if self._failure is not None:
             raise self._again()
-        waiter = group.waiter(self._loop)
-        timer = self._loop.call_later(limit, self.fail, NoAnswer())
-        try:
-            await waiter
-        finally:
-            timer.cancel()
+        await self._within(group.waiter(self._loop), limit)
 
     async def wait(self, reply: "asyncio.Future[Reply]", limit: float) -> Reply:
         """What ``reply`` becomes within ``limit`` seconds; a silent server costs it the line (NoAnswer)."""
         if reply.done():
             return reply.result()
-        timer = self._loop.call_later(limit, self.fail, NoAnswer())
+        return await self._within(reply, limit)
+
+    async def _within(self, waited: "asyncio.Future[T]", limit: float) -> T:
+        """One timer serves all who wait, and is not set anew for each of them: that would be paid for each message."""
+        due = self._loop.time() + limit
+        self._dues.append(due)
+        if self._timer is None or due < self._timer.when():
+            self._set_timer(due)
         try:
-            return await reply
+            return await waited
         finally:
-            timer.cancel()
+            self._dues.remove(due)
+
+    def _set_timer(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        self._timer = None
+        if not self._dues:
+            return
+        if (first := min(self._dues)) <= self._loop.time():
+            self.fail(NoAnswer())
+        else:
+            self._set_timer(first)
 
     async def command(self, line: str, limit: float) -> Reply:
         """Send one command, alone, and wait for its reply."""
@@ -244,11 +265,7 @@ class Channel(asyncio.Protocol):
             raise self._again()
         if self._room is None:
             return
-        timer = self._loop.call_later(limit, self.fail, NoAnswer())
-        try:
-            await self._room
-        finally:
-            timer.cancel()
+        await self._within(self._room, limit)
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Encrypt the line, after the server's 220. Raises what the handshake raises; the line is then over."""
@@ -268,6 +285,9 @@ class Channel(asyncio.Protocol):
         if self._failure is None:
             failure.reply = failure.reply or self.stray
             self._failure = failure
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         while self._expecting:
             waiting = self._expecting.popleft()
             if isinstance(waiting, Group):

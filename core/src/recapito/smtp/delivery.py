@@ -71,6 +71,7 @@ class Delivery:
     async def _transact(self, transaction: "Transaction", batch: tuple[str, ...]) -> tuple[str, ...]:
         line = self._line
         turn = self._turn = line.turn(transaction, batch)
+        turn.deadline = self._deadline
         try:
             await line.turns.enter(turn)
             if not turn.begun:
@@ -155,7 +156,7 @@ class Delivery:
 
 def _reason(rows: tuple[RecipientReceipt, ...]) -> "Problem | None":
     """The problem to tell for the message: that of its outcome, or else the first."""
-    if all([row.problem is None for row in rows]):
+    if all(row.problem is None for row in rows):
         return None
     outcome = Receipt(rows).outcome
     why = next((row.problem for row in rows if row.problem and row.outcome is outcome), None)

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from recapito.smtp.reply import Reply
 
 __all__ = ["Extensions"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Extensions:
     """EHLO's lines: the parameters of each keyword (lower case), and the mechanisms of AUTH (upper case)."""
 
@@ -26,17 +27,17 @@ class Extensions:
     def __contains__(self, keyword: object) -> bool:
         return keyword in self.keywords
 
-    @property
+    @cached_property
     def size(self) -> int | None:
         """Bytes of the largest message (RFC 1870); None where the server states none."""
         return _number(self.keywords.get("size", "")) or None
 
-    @property
+    @cached_property
     def recipients(self) -> int | None:
         """Recipients that one transaction takes (RFC 9422, RCPTMAX); None where the server states none."""
         return self._limit("RCPTMAX")
 
-    @property
+    @cached_property
     def transactions(self) -> int | None:
         """Transactions that one line takes (RFC 9422, MAILMAX); None where the server states none."""
         return self._limit("MAILMAX")

@@ -102,7 +102,7 @@ class Flight:
         size = transaction.body.size
         reply = self._turns.finish(self._turn, end, shown=f"({size} octets of content) .")
         transaction.ended = True
-        limit = transaction.patience.end_of(size) + self._turns.waits(self._turn)
+        limit = self._turns.limit(self._turn, transaction.patience.end_of(size))
         transaction.heard_end(await self._channel.wait(reply, limit))
 
     async def _nothing(self) -> None:
@@ -136,7 +136,7 @@ class Flight:
     async def _hear(self, group: "Group", limit: float) -> None:
         """Wait for all replies, and take them in; after a 421 only as long as the line stays open."""
         transaction = self._transaction
-        limit += self._turns.waits(self._turn)
+        limit = self._turns.limit(self._turn, limit)
         try:
             await self._channel.wait_for(group, limit)
             if not group.complete:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recapito.errors import RecapitoError
 from recapito.receipt import Receipt
-from recapito.smtp.channel import LineFailure, Lost
+from recapito.smtp.channel import LineFailure, Lost, NoAnswer
 from recapito.smtp.delivery import Delivery
 from recapito.smtp.door import Door
 from recapito.smtp.explain import Explainer
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from recapito.transport import Context
 
 __all__ = ["SmtpSession", "open_session"]
+
+#: Seconds. A deadline that is farther away bounds each wait for an answer, at the cost of the line; a nearer one has
+#: a clock of its own, which is paid for each message.
+_FAR = 60.0
 
 
 async def open_session(
@@ -103,10 +107,16 @@ class SmtpSession:
         if self._settings.notify and not envelope.notify:
             envelope = replace(envelope, notify=self._settings.notify)
         delivery = Delivery(self.line, envelope, content, deadline)
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout_at(deadline):
+            if deadline - loop.time() > _FAR:
                 await delivery.run()
+            else:
+                async with asyncio.timeout_at(deadline):
+                    await delivery.run()
         except BaseException as exc:
+            if isinstance(exc, (NoAnswer, asyncio.CancelledError)) and loop.time() >= deadline:
+                return delivery.ended_by(TimeoutError())
             if delivery.begun and isinstance(exc, RecapitoError):
                 return delivery.failed_by(exc)
             if isinstance(exc, (LineFailure, TimeoutError, asyncio.CancelledError)):
@@ -114,7 +124,7 @@ class SmtpSession:
             raise
         finally:
             if delivery.begun:
-                self.line.idle_since = asyncio.get_running_loop().time()
+                self.line.idle_since = loop.time()
         return delivery.settled()
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ their replies, then the line is closed.
 """
 
 import asyncio
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ _RESET = b"RSET\r\n"
 class Turn:
     """One transaction's place. ``head`` is what it writes first, ``commands`` how many that are (0: it cannot ride)."""
 
-    __slots__ = ("allowance", "begun", "commands", "granted", "group", "head", "resets", "shown")
+    __slots__ = ("allowance", "begun", "commands", "deadline", "granted", "group", "head", "resets", "shown")
 
     def __init__(self, head: bytes = b"", commands: int = 0, allowance: float = 0.0, shown: str = "") -> None:
         self.head = head
@@ -36,6 +37,8 @@ class Turn:
         self.shown = shown
         #: Seconds that its content's reply may take: those behind it wait as much longer.
         self.allowance = allowance
+        #: When its message must have ended, on the loop's clock.
+        self.deadline = math.inf
         self.group: Group | None = None
         #: Whether RSET went before its head.
         self.resets = False
@@ -102,9 +105,11 @@ class Turns:
             self.needs_reset = False
         return turn.group
 
-    def waits(self, turn: Turn) -> float:
-        """Seconds that those before ``turn`` may still take."""
-        return sum(other.allowance for other in self._flying if other is not turn)
+    def limit(self, turn: Turn, own: float) -> float:
+        """Seconds that ``turn`` waits for an answer: its ``own``, what those before it may take, never too long."""
+        if len(self._flying) > (turn in self._flying):
+            own += sum(other.allowance for other in self._flying if other is not turn)
+        return min(own, turn.deadline - self._loop.time())
 
     def finish(self, turn: Turn, data: bytes, *, shown: str) -> "asyncio.Future[Reply]":
         """Write the end of a content, and the head of the next turn where one waits; the reply to the content."""
