@@ -332,10 +332,10 @@ async def test_calls_take_the_line_in_the_order_in_which_they_began(desk) -> Non
 async def test_a_deadline_that_has_passed_leaves_the_session_as_it_was(desk) -> None:
     with ScriptServer(polite()) as server:
         async with desk.open(server) as session:
-            session.line.idle_since = before = session.idle_since - 11
+            session.idle_since = before = session.idle_since - 11
             assert (await desk.error(session, seconds=-1)).problem.code == "SEND-TIMEOUT"
             assert session.usable
-            assert session.line.idle_since == before, "it is tried before the next message all the same"
+            assert session.idle_since == before, "it is tried before the next message all the same"
             assert b"RSET" not in server.heard
             assert (await desk.send(session)).accepted
 
@@ -416,7 +416,7 @@ async def test_a_line_that_was_used_a_moment_ago_is_not_tried(desk) -> None:
 async def test_an_idle_line_is_tried_with_rset_alone_before_anything_is_said(desk) -> None:
     with ScriptServer(polite()) as server:
         async with desk.open(server) as session:
-            session.line.idle_since -= 11
+            session.idle_since -= 11
             await desk.send(session)
         assert server.heard.index(b"RSET\r\n") < server.heard.index(b"MAIL")
 
@@ -425,7 +425,7 @@ async def test_an_idle_line_is_tried_with_rset_alone_before_anything_is_said(des
 async def test_an_idle_line_that_is_dead_is_not_sent_and_to_be_replaced(desk, answer) -> None:
     with ScriptServer(polite(RSET=answer)) as server:
         async with desk.open(server) as session:
-            session.line.idle_since -= 11
+            session.idle_since -= 11
             error = await desk.error(session)
             assert isinstance(error, NotSent)
             assert not session.usable
@@ -436,7 +436,7 @@ async def test_an_idle_line_that_is_dead_is_not_sent_and_to_be_replaced(desk, an
 async def test_an_idle_line_that_is_silent_costs_only_a_part_of_a_short_deadline(desk) -> None:
     with ScriptServer(polite(RSET=silence)) as server:
         async with desk.patient(probe=60, command=60).open(server) as session:
-            session.line.idle_since -= 11
+            session.idle_since -= 11
             error = await desk.error(session, seconds=1.5)
             assert error.problem.code != "SEND-TIMEOUT", "there is time for another line"
             assert not session.usable
@@ -460,7 +460,7 @@ async def test_fifty_sends_after_fifty_dead_lines_are_never_unknown(desk) -> Non
         for number in range(50):
             async with desk.patient(probe=0.05).open(server) as session:
                 await desk.send(session, mark=f"warm{number}")
-                session.line.idle_since -= 11
+                session.idle_since -= 11
                 server.drop_idle(("close", "reset", "silence")[number % 3])
                 assert isinstance(await desk.error(session, mark=f"idle{number}"), NotSent)
                 assert not session.usable

@@ -87,6 +87,11 @@ class SmtpSession:
         """When the line was last used, on the loop's clock."""
         return self.line.idle_since
 
+    @idle_since.setter
+    def idle_since(self, moment: float) -> None:
+        """For tests, which do not wait for a line to grow old."""
+        self.line.idle_since = moment
+
     @property
     def usable_until(self) -> datetime | None:
         """When the token expires; None with a password."""

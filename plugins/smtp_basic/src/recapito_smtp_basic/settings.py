@@ -68,6 +68,16 @@ class SmtpBasicSettings(BaseModel):
         title=N_("Delivery notices"),
         description=N_("When the recipient's server is asked to report back: success, failure, delay."),
     )
+    window: int = Field(
+        1,
+        title=N_("Messages in flight"),
+        description=N_(
+            "1 unless your provider is far away: more is quicker, but when the line breaks "
+            "it is unknown of each of them whether it left."
+        ),
+        ge=1,
+        le=20,
+    )
     helo: str | None = Field(
         None,
         title=N_("Own name (HELO)"),

@@ -58,6 +58,7 @@ class SmtpBasic:
             ca=given.ca,
             helo=given.helo,
             notify=frozenset(Notify(kind) for kind in given.notify),
+            window=given.window,
             patience=self._patience,
         )
         return settings, Password(given.username or profile.sender, validated.secrets["password"])
