@@ -12,7 +12,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from logging import DEBUG, Logger, LoggerAdapter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from recapito.smtp.group import Group
 from recapito.smtp.reply import Garbled, Reply, ReplyParser
@@ -82,9 +82,8 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep ``transport``: also called for a TLS transport that takes the place of a plain one."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none of asyncio's
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
         """Hand each reply to the first who expects one."""

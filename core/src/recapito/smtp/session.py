@@ -1,6 +1,7 @@
 """A signed-in line that carries messages, in the quickest way that its server understands."""
 
 import asyncio
+import os
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -152,8 +153,9 @@ class SmtpSession:
 
     def abandon(self) -> None:
         """Close the descriptor without a byte, in a forked child: the line belongs to the parent."""
-        if self._socket is not None:
-            self._socket.close()
+        # Not close(), which waits for a loop that says it uses the socket, as uvloop does.
+        if self._socket is not None and (descriptor := self._socket.detach()) >= 0:
+            os.close(descriptor)
 
     async def transaction(self, envelope: "Envelope", content: "Content") -> "Transaction":
         """A transaction for this message, for a check; Refused where the server lacks what it needs."""
