@@ -150,6 +150,30 @@ async def test_the_limits_that_a_server_announces_are_kept(desk) -> None:
         assert len(mails(server)) == 2
 
 
+async def test_a_line_takes_as_many_domains_as_its_server_announces(desk) -> None:
+    extensions = ("8BITMIME", "PIPELINING", "LIMITS RCPTDOMAINMAX=2")
+    with ScriptServer(polite(extensions=extensions)) as server:
+        async with desk.open(server) as session:
+            assert (await desk.send(session, (A, "b@other.example"))).accepted
+            assert (await desk.send(session, ("c@OTHER.example",))).accepted
+            error = await desk.error(session, ("d@third.example",))
+            assert isinstance(error, NotSent)
+            assert not session.usable
+        assert len(mails(server)) == 2
+
+
+async def test_a_line_takes_as_many_messages_as_its_server_announces(desk) -> None:
+    extensions = ("8BITMIME", "PIPELINING", "CHUNKING", "LIMITS MAILMAX=2")
+    with ScriptServer(polite(extensions=extensions)) as server:
+        async with desk.open(server) as session:
+            assert (await desk.send(session)).accepted
+            assert session.usable
+            assert (await desk.send(session)).accepted
+            assert not session.usable
+            assert isinstance(await desk.error(session), NotSent)
+        assert len(mails(server)) == 2
+
+
 @pytest.mark.parametrize(
     "reply", ["452 4.5.3 Too many recipients", "452 too many recipients", "552 5.5.3 too many"]
 )

@@ -42,6 +42,11 @@ class Extensions:
         """Transactions that one line takes (RFC 9422, MAILMAX); None where the server states none."""
         return self._limit("MAILMAX")
 
+    @cached_property
+    def domains(self) -> int | None:
+        """Different domains of recipients that one line takes (RFC 9422, RCPTDOMAINMAX); None: none is stated."""
+        return self._limit("RCPTDOMAINMAX")
+
     def _limit(self, wanted: str) -> int | None:
         for limit in self.keywords.get("limits", "").split():
             name, _, value = limit.partition("=")

@@ -1,6 +1,7 @@
 """A line and the way in which its server is told a message: the quickest that it understands."""
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Literal
 
 from recapito.catalogue import builtin
@@ -46,6 +47,7 @@ class Line:
             explainer.profile.limits.recipients_per_message,
             _provider_limit(settings.host, explainer.profile.sender),
         )
+        self._domains: set[str] = set()
         self._transactions_left = door.extensions.transactions
         self._loop = asyncio.get_running_loop()
         #: When the line was last used, on the loop's clock.
@@ -71,9 +73,25 @@ class Line:
         )
 
     def batch(self, recipients: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Those of ``recipients`` who go in one transaction, and the rest."""
+        """Those of ``recipients`` who go in one transaction, and the rest.
+
+        Raises LineFailure where the server takes nobody else on this line.
+        """
         most = self.most or len(recipients)
-        return (recipients, ()) if len(recipients) <= most else (recipients[:most], recipients[most:])
+        if self.extensions.domains is None:
+            return (recipients, ()) if len(recipients) <= most else (recipients[:most], recipients[most:])
+        now = [address for address in recipients if self._takes(address.rpartition("@")[2].lower())][:most]
+        if not now:
+            self.turns.doom()
+            raise Lost("the server takes no more domains on this line")
+        return tuple(now), tuple(address for address in recipients if address not in now)
+
+    def _takes(self, domain: str) -> bool:
+        """Whether the line takes recipients of one more domain, where that is limited (RFC 9422 §3.3)."""
+        if domain not in self._domains and len(self._domains) >= (self.extensions.domains or math.inf):
+            return False
+        self._domains.add(domain)
+        return True
 
     def turn(self, transaction: Transaction, recipients: tuple[str, ...]) -> Turn:
         """A place in the line for ``transaction``, with what it says first."""

@@ -158,6 +158,11 @@ class Turns:
         self.doomed = True
         self.leave(turn)
 
+    def doom(self) -> None:
+        """No other message may be said on the line, which is in order."""
+        self.doomed = True
+        self._advance()
+
     def _advance(self) -> None:
         if self.doomed:
             while self._queue:
