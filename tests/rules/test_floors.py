@@ -22,7 +22,7 @@ FLOORS = (
     ("ledger", "ledger"),
     ("contract", "signin transport hookspecs"),
     ("toolkits", "smtp oauth discovery"),
-    ("what is installed, open and told", "loading register plugins pool permits workers attention"),
+    ("what is installed, open and told", "loading register plugins pool permits workers attention overdue"),
     ("threads and forks", "caller_thread hook_thread following forking private_loop"),
     ("what a profile signs in with", "accounts access client_context"),
     ("what a send needs", "history journalling sources context route resolver engine vetting outlet courier"),

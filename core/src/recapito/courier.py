@@ -9,6 +9,7 @@ from recapito.catalogue import problem
 from recapito.envelope import Envelope
 from recapito.errors import DeliveryError, NotSent, RecapitoError, UnknownOutcome
 from recapito.outcome import Outcome
+from recapito.overdue import Overdue
 from recapito.pool import Lease, Pool, Wanted
 from recapito.problem import Problem
 from recapito.receipt import Receipt, RecipientReceipt
@@ -60,6 +61,7 @@ class Courier:
     def __init__(self, pool: Pool, *, open_within: float = 60.0) -> None:
         self._pool = pool
         self._open_within = open_within
+        self._overdue = Overdue()
         self._last: tuple[Route, int | None, Wanted] | None = None
 
     async def carry(
@@ -143,7 +145,7 @@ class Courier:
     async def _deliver(self, route: Route, lease: Lease, rendered: Rendered, deadline: float) -> Receipt:
         broken = True
         try:
-            async with asyncio.timeout_at(deadline + _GRACE):
+            with self._overdue.at(deadline + _GRACE):
                 receipt = await lease.session.deliver(rendered.envelope, rendered.content, deadline=deadline)
                 receipt = complete(rendered.envelope, receipt)
             broken = False

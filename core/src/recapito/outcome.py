@@ -28,7 +28,10 @@ _PRECEDENCE = (Outcome.UNKNOWN, Outcome.ACCEPTED, Outcome.HELD, Outcome.NOT_SENT
 
 def combine(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcome of a message whose recipients had ``outcomes``; ValueError where there is none."""
-    present = set(outcomes)
+    given = list(outcomes)
+    if given and given.count(given[0]) == len(given):  # nearly always, and enum members are slow to hash
+        return given[0]
+    present = set(given)
     for outcome in _PRECEDENCE:
         if outcome in present:
             return outcome

@@ -59,6 +59,8 @@ class Receipt:
     @property
     def outcome(self) -> Outcome:
         """The message's outcome, from its recipients' (:func:`recapito.outcome.combine`)."""
+        if len(self.recipients) == 1:
+            return self.recipients[0].outcome
         return combine(row.outcome for row in self.recipients)
 
     @property

@@ -114,7 +114,10 @@ class Part(Sending):
     async def _finish(self, receipt: Receipt) -> Receipt:
         """What the state and the limits learn, now; hooks are told by the batch, of many at once."""
         receipt = self._settle(receipt)
-        if self.route is not None:
+        if self.route is not None and receipt.problem is None and self.engine.store is not None:
+            self.route.context.worked = True
+            self._end_permit()
+        elif self.route is not None:
             aftermath = Aftermath(self.engine, self.route, self.call_hook, self._end_permit)
             await aftermath.learn(receipt, attempted=self.attempted)
         return receipt

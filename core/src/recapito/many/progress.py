@@ -29,18 +29,25 @@ class Progress:
 class Tally:
     """Counts while the batch goes on."""
 
-    counts: Counter[Outcome] = field(default_factory=Counter)
+    #: By the outcome's value: enum members are slow to hash.
+    counts: Counter[str] = field(default_factory=Counter)
+    done: int = 0
     waiting_until: datetime | None = None
+
+    def add(self, outcome: Outcome) -> None:
+        """One more message of which it is known what became of it."""
+        self.done += 1
+        self.counts[outcome._value_] += 1
 
     def progress(self) -> Progress:
         """The counts at this moment."""
         counts = self.counts
         return Progress(
-            done=counts.total(),
-            accepted=counts[Outcome.ACCEPTED],
-            refused=counts[Outcome.REFUSED],
-            not_sent=counts[Outcome.NOT_SENT],
-            held=counts[Outcome.HELD],
-            unknown=counts[Outcome.UNKNOWN],
+            done=self.done,
+            accepted=counts[Outcome.ACCEPTED.value],
+            refused=counts[Outcome.REFUSED.value],
+            not_sent=counts[Outcome.NOT_SENT.value],
+            held=counts[Outcome.HELD.value],
+            unknown=counts[Outcome.UNKNOWN.value],
             waiting_until=self.waiting_until,
         )

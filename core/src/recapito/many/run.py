@@ -142,7 +142,7 @@ class Run:
 
     def _fit_group(self) -> None:
         """As many as left in the last tenth of a second; it grows step by step."""
-        now, done = self._engine.loop.time(), self.tally.counts.total()
+        now, done = self._engine.loop.time(), self.tally.done
         since, before = self._measured
         if now - since >= _SPAN / 5 and done > before:
             left = int((done - before) / (now - since) * _SPAN)
@@ -211,7 +211,7 @@ class Run:
     def _done(self, part: Part) -> None:
         """``part`` has its receipt."""
         assert part.receipt is not None
-        self.tally.counts[part.receipt.outcome] += 1
+        self.tally.add(part.receipt.outcome)
         if self._order and part is self._order[0]:
             self._wake()
         self._make_room()
