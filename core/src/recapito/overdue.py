@@ -1,4 +1,4 @@
-"""Tasks whose time is over are cancelled: one timer for all of them, since a clock of one's own is paid for each message."""
+"""Tasks whose time is over are cancelled: one timer for all, since a clock of one's own is paid for each message."""
 
 import asyncio
 from types import TracebackType

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from recapito import (
     AsyncMailer,
@@ -267,7 +268,35 @@ async def test_what_the_messages_iterator_raises_comes_after_the_receipts_before
         with pytest.raises(LookupError):  # noqa: PT012 - what came before it counts
             async for receipt in mailer.send_many("anna", read()):
                 receipts.append(receipt)  # noqa: PERF401
-    assert len(receipts) == len(memory.sent)
+    assert len(receipts) == len(memory.sent) == 25
+
+
+async def test_a_transport_that_is_set_up_wrongly_ends_it(memory, anna) -> None:
+    class Wrong(Counted):
+        async def open(self, profile: Profile, context: Context) -> Session:
+            raise Misconfigured(problem("HOOKS-BROKEN", plugin="x", reason="y"))
+
+    receipts = []
+    async with AsyncMailer({"anna": anna}, transports=[memory_info(Wrong())]) as mailer:
+        with pytest.raises(Misconfigured):  # noqa: PT012 - what came before it counts
+            async for receipt in mailer.send_many("anna", mails(2_000)):
+                receipts.append(receipt)  # noqa: PERF401
+    assert outcomes(receipts) <= {"not_sent", "held"}
+    assert len(receipts) <= 200
+
+
+async def test_a_journal_that_cannot_be_written_ends_it_with_nothing_sent(memory, tmp_path) -> None:
+    with Store.create(f"sqlite:///{tmp_path}/store.db") as store:
+        mailer = AsyncMailer(store, transports=[memory_info(memory)])
+        Operators(store, mailer.plugins).save(
+            ProfileKey("", "anna"), Changes(sender="anna@example.it", transport="memory"), by="admin"
+        )
+        store.database.write(lambda connection: connection.execute(text("drop table recapito_journal")))
+        async with mailer:
+            with pytest.raises(Misconfigured):  # noqa: PT012 - what came before it counts
+                async for receipt in mailer.send_many("anna", mails(2_000)):
+                    assert receipt.outcome is Outcome.NOT_SENT
+    assert memory.sent == []
 
 
 async def test_left_early_nothing_more_is_sent_and_the_mailer_goes_on(mailer, memory) -> None:

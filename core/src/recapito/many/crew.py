@@ -68,7 +68,9 @@ class Crew:
 
     def give(self, parts: "Iterable[Part]") -> None:
         """More to send."""
-        self._ready.extend(parts)
+        for part in parts:
+            part.given = True
+            self._ready.append(part)
         if self._ready and not self._tasks:
             self._hire(1)
         for _ in range(min(len(self._ready), len(self._idle))):

@@ -1,6 +1,6 @@
 """The messages of a batch, read only as they are needed, where their iterator belongs."""
 
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable
 from itertools import islice
 from typing import Protocol, TypeAlias
 
@@ -27,12 +27,12 @@ class LoopFeed:
     def __init__(self, messages: Messages) -> None:
         asynchronous = isinstance(messages, AsyncIterable)
         self._waits = messages.__aiter__() if isinstance(messages, AsyncIterable) else None
-        self._plain = None if asynchronous else iter(messages)  # type: ignore[arg-type]
+        self._plain = None if asynchronous else _Reader(messages)  # type: ignore[arg-type]
 
     async def take(self, most: int) -> list[Item]:
         """See :class:`Feed`; of an asynchronous iterable one at a time, since the next may be long in coming."""
         if self._plain is not None:
-            return _taken(self._plain, most)
+            return self._plain.take(most)
         assert self._waits is not None
         try:
             return [_item(await anext(self._waits))]
@@ -44,16 +44,34 @@ class CallerFeed:
     """Reads in the thread of the caller, whose iterator may hang on it (a cursor of a database)."""
 
     def __init__(self, messages: Iterable[AnyMessage | Item], call: CallHook) -> None:
-        self._plain = iter(messages)
+        self._plain = _Reader(messages)
         self._call = call
 
     async def take(self, most: int) -> list[Item]:
         """See :class:`Feed`."""
-        return await self._call(_taken, self._plain, most)
+        return await self._call(self._plain.take, most)
 
 
-def _taken(messages: Iterator[AnyMessage | Item], most: int) -> list[Item]:
-    return [_item(each) for each in islice(messages, most)]
+class _Reader:
+    """What the iterator gave before it failed is not lost: it fails at the next call."""
+
+    def __init__(self, messages: Iterable[AnyMessage | Item]) -> None:
+        self._messages = iter(messages)
+        self._failure: Exception | None = None
+
+    def take(self, most: int) -> list[Item]:
+        """See :class:`Feed`."""
+        items: list[Item] = []
+        if self._failure is not None:
+            raise self._failure
+        try:
+            for given in islice(self._messages, most):
+                items.append(_item(given))  # noqa: PERF401 - those before a failure are kept
+        except Exception as exc:
+            if not items:
+                raise
+            self._failure = exc
+        return items
 
 
 def _item(given: AnyMessage | Item) -> Item:

@@ -38,7 +38,8 @@ class Part(Sending):
     stale: "Callable[[], bool]" = lambda: False
     opened: "Callable[[Lease], None]" = lambda _lease: None
     ready: bool = False
-    #: Somebody sends it.
+    #: It waits for somebody to send it; somebody sends it.
+    given: bool = False
     taken: bool = False
     #: It goes with another one on a line: that is one connection to the server, not two.
     extra: bool = False

@@ -127,6 +127,7 @@ class Run:
             raise
         except Exception as exc:  # noqa: BLE001 - the caller's to see, after the receipts of what came before
             self._failure = self._failure or exc
+            await self._skip(problem("SEND-CANCELLED"), given=False)
         finally:
             self._crew.feed_is_over()
             self._wake()
@@ -238,24 +239,27 @@ class Run:
         """What is no outcome of one message: the rest is not sent, and the caller sees ``exc`` in the end."""
         self._failure = self._failure or exc
         if self._stopping is None:
-            self._stopping = problem("SEND-CANCELLED")
-            self._ending = self._engine.loop.create_task(self._skip(self._stopping))
+            self._ending = self._engine.loop.create_task(self._stop_reading(problem("SEND-CANCELLED")))
 
-    async def _skip(self, why: "Problem") -> None:
-        """Whatever was not begun gets its receipt: it was not sent."""
-        self._crew.forget()
+    async def _skip(self, why: "Problem", *, given: bool = True) -> None:
+        """Whatever was not begun gets its receipt: it was not sent; with ``given``, what waits for its turn too."""
+        if given:
+            self._crew.forget()
         for part in tuple(self._order):
-            if part.receipt is None and not part.taken:
+            if part.receipt is None and not part.taken and (given or not part.given):
                 await part.skip(why)
                 self._done(part)
 
+    async def _stop_reading(self, why: "Problem") -> None:
+        self._stopping = why
+        if self._feeder is not None and not self._feeder.done():
+            self._feeder.cancel()
+            await asyncio.wait({self._feeder})
+        await self._skip(why)
+
     async def _end(self, why: "Problem | None", timeout: float | None = None) -> None:
         if why is not None:
-            self._stopping = why
-            if self._feeder is not None and not self._feeder.done():
-                self._feeder.cancel()
-                await asyncio.wait({self._feeder})
-            await self._skip(why)
+            await self._stop_reading(why)
         self._crew.feed_is_over()
         await self._crew.leave(timeout)
         self._engine.sends.discard(self)
