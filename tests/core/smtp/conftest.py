@@ -13,7 +13,15 @@ from recapito.errors import DeliveryError
 from recapito.profile import Found, Profile
 from recapito.receipt import Receipt
 from recapito.secret import Secret, Secrets
-from recapito.smtp import Password, Patience, SmtpSession, SmtpSettings, check_steps, open_session
+from recapito.smtp import (
+    Password,
+    Patience,
+    SmtpSession,
+    SmtpSettings,
+    check_steps,
+    learned,
+    open_session,
+)
 from recapito.testing import CertificateAuthority, ScriptServer, SmtpServer, Specimen, TestContext
 from recapito.transport import CheckStep
 
@@ -23,6 +31,12 @@ PASSWORD = 'Perché: «no»? "3\\4" d\'Anna'
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_server_is_known() -> None:
+    """What a server at one port taught must not be held against the next one there."""
+    learned.forget()
 
 
 @pytest.fixture(scope="session")

@@ -426,3 +426,27 @@ async def test_unknown_error_types_come_with_their_receipt(desk) -> None:
             error = await desk.error(session, (A, B))
             assert isinstance(error, UnknownOutcome)
             assert outcomes(error.receipt) == [Outcome.UNKNOWN] * 2
+
+
+@pytest.mark.parametrize("offered", ["PIPELINING", "CHUNKING"])
+async def test_a_server_that_does_not_do_what_it_offers_is_told_one_command_at_a_time(
+    desk, offered: str
+) -> None:
+    extensions = ("8BITMIME", "PIPELINING", *([offered] if offered == "CHUNKING" else []))
+    bad = {"BDAT" if offered == "CHUNKING" else "DATA": "503 5.5.1 Bad sequence of commands"}
+    with ScriptServer(polite(extensions=extensions, **bad), polite(extensions=extensions)) as server:
+        async with desk.open(server) as session:
+            error = await desk.error(session)
+            assert isinstance(error, NotSent)
+            assert error.problem.code == "REPLY-STRANGE"
+            assert not session.usable
+        async with desk.open(server) as session:
+            assert session.depth == 1
+            assert (await desk.send(session)).accepted
+        assert b"BDAT" not in server.conversations[1].heard
+
+
+async def test_one_command_at_a_time_a_503_is_a_refusal(desk) -> None:
+    with ScriptServer(polite(DATA="503 5.5.1 no")) as server:
+        async with desk.open(server) as session:
+            assert isinstance(await desk.error(session), Refused)

@@ -28,6 +28,7 @@ class Flight:
 
     def __init__(self, transaction: "Transaction", channel: "Channel", turns: "Turns", turn: "Turn") -> None:
         self._transaction = transaction
+        transaction.flies = True
         self._channel = channel
         self._turns = turns
         self._turn = turn

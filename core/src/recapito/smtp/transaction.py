@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Transaction"]
 
 _START = 354
+#: To DATA or BDAT in a flight, after recipients were taken: the server does not do what it offers.
+_NOT_UNDERSTOOD = (500, 502, 503)
 #: What completes a content. Any other 2xx answers some other command, and proves nothing.
 _TAKEN = (250, 251, 252)
 
@@ -63,6 +65,8 @@ class Transaction:
         self.rows: dict[str, RecipientReceipt] = {}
         #: The line carries nothing more: the server said 421, or what is no answer to what it was asked.
         self.over = False
+        #: Its commands go in one flight.
+        self.flies = False
         #: It answered out of order: what it was told in one flight, it did not understand.
         self.strange = False
         #: Recipients that the server would take in another transaction.
@@ -180,16 +184,19 @@ class Transaction:
     def _settle(self, recipients: tuple[str, ...], reply: Reply, step: "StepName") -> None:
         """What ``reply`` says is the outcome of each of ``recipients``."""
         self.step = step
-        self.strange = self.strange or not reply.negative
-        self.over = self.over or reply.status == CLOSING or not reply.negative
+        understood = reply.negative and not (
+            self.flies and step == "message" and reply.status in _NOT_UNDERSTOOD
+        )
+        self.strange = self.strange or not understood
+        self.over = self.over or reply.status == CLOSING or not understood
         shown = self._explainer.shown(reply)
         own = self._envelope.sender.lower() == self._explainer.profile.sender.lower()
         for address in recipients:
-            if reply.negative:
+            if understood:
                 problem = self._explainer.reply(
                     reply, step, sender=self._envelope.sender, own_sender=own, recipient=address
                 )
-            else:  # a 3xx to MAIL, a 250 to DATA: no answer to what was asked
+            else:  # a 3xx to MAIL, a 250 to DATA, a 502 to what EHLO offers: no answer to what was asked
                 problem = self._explainer.own("REPLY-STRANGE", step=step, reply=str(reply))
             if problem.outcome in (Outcome.UNKNOWN, Outcome.ACCEPTED):
                 problem = problem.with_(outcome=Outcome.NOT_SENT)
