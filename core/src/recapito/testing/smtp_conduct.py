@@ -46,6 +46,16 @@ class Conduct(LoopThread):
     extensions: set[str]
     mechanisms: list[str]
 
+    #: Seconds that pass before the server hears what was sent: all that comes in one flight waits together, so
+    #: that this is the round trip of a long line.
+    delay: float
+    #: LIMITS (RFC 9422): MAIL commands of a connection, RCPT of a transaction, domains of a connection; None: none.
+    mail_max: int | None
+    rcpt_max: int | None
+    rcpt_domain_max: int | None
+    #: Answer DATA with 354 also where every recipient was refused; the lone dot then gets 554 (RFC 2920 §3.1).
+    starts_for_nobody: bool
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.messages: list[StoredMessage] = []
@@ -55,12 +65,35 @@ class Conduct(LoopThread):
         self.handshakes = 0
         self.login_failures = 0
         self.credentials_in_clear = 0
+        #: Bytes that clients sent, as they were before encryption.
+        self.sent_bytes = 0
+        self._turns: Counter[int] = Counter()
         self.live: dict[int, Line] = {}
         #: How many commands wait at each phase that is held.
         self.waiting: Counter[Phase] = Counter()
         self._stalled = False
+        self._moving = asyncio.Event()
         self._rules: list[Rule] = []
         self._holds: dict[Phase, asyncio.Event] = {}
+
+    @property
+    def turns(self) -> int:
+        """Round trips of all connections: see :meth:`turns_of`."""
+        return self._turns.total()
+
+    def turns_of(self, connection: int) -> int:
+        """How often that connection (from 1) was answered after something was heard of it, beginning with the
+        greeting: what a client that waits for answers pays a round trip for. Replies to commands that came together
+        count once; content that comes in several reads while its commands are answered counts for more.
+        """
+        return self._turns[connection]
+
+    @property
+    def limits(self) -> str:
+        """The line of EHLO that says the limits (RFC 9422 §3); empty where there are none."""
+        named = {"MAILMAX": self.mail_max, "RCPTMAX": self.rcpt_max, "RCPTDOMAINMAX": self.rcpt_domain_max}
+        said = " ".join(f"{name}={limit}" for name, limit in named.items() if limit)
+        return f"LIMITS {said}" if said else ""
 
     @property
     def signs_in(self) -> bool:
@@ -108,7 +141,7 @@ class Conduct(LoopThread):
     @contextmanager
     def stall(self) -> Iterator[None]:
         """Inside it no connection reads on once its content begins; each does when it ends."""
-        self._stalled = True
+        self._stalled, self._moving = True, asyncio.Event()
         try:
             yield
         finally:
@@ -126,6 +159,10 @@ class Conduct(LoopThread):
         self.connections += 1
         connection.number = self.connections
         self.live[connection.number] = connection
+
+    def turned(self, number: int) -> None:
+        """A connection is answered after something was heard of it."""
+        self._turns[number] += 1
 
     def rule(self, phase: Phase, address: str | None) -> Rule | None:
         """The rule that decides here, counted as used."""
@@ -154,12 +191,18 @@ class Conduct(LoopThread):
         """Whether contents are not read."""
         return self._stalled
 
+    async def moving(self) -> None:
+        """Wait while contents are not read."""
+        if self._stalled:
+            await self._moving.wait()
+
     def stored(self, message: StoredMessage) -> str:
         """Keep ``message``; returns the reply."""
         self.messages.append(message)
         return f"250 2.0.0 Ok: queued as {len(self.messages):06X}"
 
     def _read_on(self) -> None:
+        self._moving.set()
         for connection in self.live.values():
             if connection.line is not None:
                 connection.line.resume_reading()

@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from recapito.testing.smtp_conduct import Conduct
+from recapito.testing.smtp_delay import Delay
 from recapito.testing.smtp_signin import SignIns
 from recapito.testing.stored import Command, Ending, Phase, Rule, StoredMessage
 
@@ -34,6 +35,8 @@ class _OpenEnvelope(Envelope):
         self.chunks: list[bytes] = []
         self.mail_words: tuple[str, ...] = ()
         self.rcpt_words: list[tuple[str, ...]] = []
+        #: A chunk was refused: nothing more is taken before RSET (RFC 3030 §2).
+        self.broken = False
 
 
 class _Session(Session):
@@ -63,6 +66,11 @@ class SmtpConnection(SMTP):
         self.user: str | None = None
         self.ended = False
         self._content_bytes: int | None = None
+        self._late = Delay(server.loop)
+        # Heard since it was last answered; the greeting is an answer to being dialled.
+        self._heard = True
+        self._mails = 0
+        self._domains: set[str] = set()
         self.sign_ins = SignIns(self)
         super().__init__(
             self.sign_ins,
@@ -92,32 +100,54 @@ class SmtpConnection(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         self.ended = True
         self.server.live.pop(self.number, None)
+        self._late.clear()
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
+        self._late.put(self.server.delay, lambda: self._hear(data))
+
+    def _hear(self, data: bytes) -> None:
         if self.silent:
             return
-        if self._content_bytes is not None:
-            self._content_bytes += len(data)
-            rule = self.server.cut_rule()
-            if rule is not None and rule.after is not None and self._content_bytes > rule.after:
-                rule.use()
-                self.end(rule.ending)
-                return
-        super().data_received(data)
+        self._heard = True
+        self.server.sent_bytes += len(data)
+        if not self._cut(len(data)):
+            super().data_received(data)
+
+    def _cut(self, size: int) -> bool:
+        """Count so many bytes of content, where one is coming; whether a rule ends the line at that."""
+        if self._content_bytes is None:
+            return False
+        self._content_bytes += size
+        rule = self.server.cut_rule()
+        if rule is None or rule.after is None or self._content_bytes <= rule.after:
+            return False
+        rule.use()
+        self.end(rule.ending)
+        return True
 
     def eof_received(self) -> bool | None:
-        return super().eof_received() if self.session is not None else False
+        if self.session is None:
+            return False
+        if self._late.waiting and not self.tls_version:
+            self._late.put(self.server.delay, super().eof_received)
+            return True
+        return super().eof_received()
 
     async def push(self, status: str | bytes) -> None:
         if self.silent or self.ended:
             await self._nevermore()
+        if self._heard:
+            self._heard = False
+            self.server.turned(self.number)
         text = status if isinstance(status, str) else status.decode("utf-8", "surrogateescape")
         await super().push(
             text.replace("\r\n", "\n").replace("\n", "\r\n").encode("utf-8", "surrogateescape")
         )
 
     async def _handle_client(self) -> None:
+        if self.server.delay:
+            await asyncio.sleep(self.server.delay)
         rule = self.server.rule("connect", None)
         if rule is not None:
             await self._obey(rule)
@@ -139,11 +169,14 @@ class SmtpConnection(SMTP):
                 rule = self.server.rule(phase, self._address(arg))
                 if rule is not None:
                     if verb == "BDAT" and rule.reply is not None:
+                        self.transaction().broken = rule.reply[:1] != "2"
                         await self._reader.readexactly(int(words[0]))
                     await self._obey(rule)
                     return
             if refusal is not None:
                 await self.push(refusal)
+                if refusal.startswith("421"):
+                    self.end("close")
             else:
                 await method(arg)
 
@@ -155,6 +188,10 @@ class SmtpConnection(SMTP):
             if verb == "AUTH":
                 self.server.credentials_in_clear += 1
             return "530 5.7.0 Must issue a STARTTLS command first"
+        if verb == "MAIL":
+            self._mails += 1
+            if self.server.mail_max and self._mails > self.server.mail_max:
+                return "421 4.7.0 Too many messages on this connection"
         if verb == "MAIL" and self.server.signs_in and not self.state().authenticated:
             return "530 5.7.0 Authentication required"
         if verb == "BDAT" and "CHUNKING" not in self.server.extensions:
@@ -202,11 +239,26 @@ class SmtpConnection(SMTP):
             await self.push("553 5.6.7 Non-ASCII address needs SMTPUTF8")
             return
         before = len(self.transaction().rcpt_tos)
+        if self._crowded(arg):
+            await self.push("452 4.5.3 Too many recipients")
+            return
         await super().smtp_RCPT(arg)
         if len(self.transaction().rcpt_tos) > before:
+            self._domains.add(_domain(self._address(arg)))
             self.transaction().rcpt_words.append(tuple((arg or "").rpartition(">")[2].split()))
 
+    def _crowded(self, arg: str | None) -> bool:
+        server, taken = self.server, len(self.transaction().rcpt_tos)
+        domains = self._domains | {_domain(self._address(arg))}
+        return bool(
+            (server.rcpt_max and taken >= server.rcpt_max)
+            or (server.rcpt_domain_max and len(domains) > server.rcpt_domain_max)
+        )
+
     async def smtp_DATA(self, arg: str | None) -> None:
+        if self.transaction().mail_from and not self.transaction().rcpt_tos:
+            await self._nobody()
+            return
         self._content_bytes = 0
         if self.server.stalled and self.line is not None:
             self.line.pause_reading()
@@ -215,16 +267,22 @@ class SmtpConnection(SMTP):
         finally:
             self._content_bytes = None
 
+    async def _nobody(self) -> None:
+        """DATA although every recipient was refused."""
+        if self.server.starts_for_nobody:
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            while await self._reader.readuntil(b"\r\n") != b".\r\n":
+                pass
+        await self.push("554 5.5.1 No valid recipients")
+
     async def smtp_BDAT(self, arg: str | None) -> None:
         """RFC 3030: so many octets, as they are; the last chunk settles the message."""
         size, _, last = (arg or "").partition(" ")
-        self._content_bytes = 0
-        try:
-            chunk = await self._reader.readexactly(int(size))
-        finally:
-            self._content_bytes = None
-        if not self.transaction().rcpt_tos:
-            await self.push("503 5.5.1 Need RCPT command")
+        await self.server.moving()
+        chunk = await self._chunk(int(size))
+        if self.transaction().broken or not self.transaction().rcpt_tos:
+            need = "RSET" if self.transaction().broken else "RCPT"
+            await self.push(f"503 5.5.1 Need {need} command")
             return
         self.transaction().chunks.append(chunk)
         if last.upper() != "LAST":
@@ -233,6 +291,16 @@ class SmtpConnection(SMTP):
         status = await self.take(self.transaction(), b"".join(self.transaction().chunks), lines=False)
         self.envelope = self._create_envelope()
         await self.push(status)
+
+    async def _chunk(self, size: int) -> bytes:
+        self._content_bytes = sum(len(chunk) for chunk in self.transaction().chunks)
+        try:
+            # What has come already, with its command.
+            if self._cut(min(size, len(self._reader._buffer))):  # type: ignore[attr-defined]
+                await self._nevermore()
+            return await self._reader.readexactly(size)
+        finally:
+            self._content_bytes = None
 
     async def take(self, envelope: Any, content: bytes, *, lines: bool = True) -> str:
         """Store a message whose last byte has come, or refuse it; returns the reply."""
@@ -308,3 +376,7 @@ class SmtpConnection(SMTP):
 
     async def _nevermore(self) -> None:
         await self.loop.create_future()  # until connection_lost, or the server's end, cancels this task
+
+
+def _domain(address: str | None) -> str:
+    return (address or "").rpartition("@")[2].lower()

@@ -18,12 +18,13 @@ class SmtpServer(Conduct):
     names to passwords, ``tokens`` to access tokens (XOAUTH2), and ``token_fits`` says whether a name may sign in
     with a token; with none of them nobody signs in. The certificate is
     ``authority``'s for loopback, unless ``context`` is another server context. ``extensions`` are EHLO's other
-    lines: ``DSN`` and ``CHUNKING`` are understood too.
+    lines: ``DSN`` and ``CHUNKING`` are understood too. ``mail_max``, ``rcpt_max`` and ``rcpt_domain_max`` are said by
+    LIMITS and kept (421 and the end of the line, 452); ``delay`` is a long line's round trip in seconds.
 
     Everything that came is kept: ``messages``, ``commands``, ``connections``, ``handshakes``, ``logins``,
-    ``login_failures``, ``credentials_in_clear``. The knobs: :meth:`refuse`, :meth:`drop`, :meth:`hold`,
-    :meth:`stall`, :meth:`allow`, :meth:`drop_idle`, and the attributes ``size_limit``, ``extensions``, ``mechanisms``,
-    ``users``, ``tokens``, which the next command obeys.
+    ``login_failures``, ``credentials_in_clear``, ``turns``, ``sent_bytes``. The knobs: :meth:`refuse`, :meth:`drop`,
+    :meth:`hold`, :meth:`stall`, :meth:`allow`, :meth:`drop_idle`, and the attributes ``size_limit``, ``extensions``, ``mechanisms``,
+    ``users``, ``tokens``, ``delay``, ``starts_for_nobody`` and the limits, which the next command obeys.
     """
 
     def __init__(
@@ -41,6 +42,10 @@ class SmtpServer(Conduct):
         size_limit: int = 50_000_000,
         extensions: Collection[str] = ("8BITMIME", "ENHANCEDSTATUSCODES", "PIPELINING", "SMTPUTF8"),
         mechanisms: Collection[str] = ("PLAIN", "LOGIN"),
+        delay: float = 0.0,
+        mail_max: int | None = None,
+        rcpt_max: int | None = None,
+        rcpt_domain_max: int | None = None,
     ) -> None:
         super().__init__(f"smtp-{tls}")
         self.tls = tls
@@ -55,6 +60,12 @@ class SmtpServer(Conduct):
         self.size_limit = size_limit
         self.extensions = set(extensions)
         self.mechanisms = list(mechanisms) + (["XOAUTH2"] if tokens and "XOAUTH2" not in mechanisms else [])
+
+        self.delay = delay
+        self.mail_max = mail_max
+        self.rcpt_max = rcpt_max
+        self.rcpt_domain_max = rcpt_domain_max
+        self.starts_for_nobody = False
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -53,6 +53,8 @@ class SignIns:
         words = [server.hostname, *sorted(server.extensions)]
         if server.size_limit:
             words.append(f"SIZE {server.size_limit}")
+        if server.limits:
+            words.append(server.limits)
         secure = bool(self._connection.tls_version)
         if server.tls == "starttls" and not secure:
             words.append("STARTTLS")
