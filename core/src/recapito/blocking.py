@@ -15,6 +15,7 @@ from recapito.checking import Trial
 from recapito.errors import Misconfigured, NotSent
 from recapito.exiting import at_exit
 from recapito.forking import abandon, forget_in_children
+from recapito.limits import Limits
 from recapito.mailer import AsyncMailer, check_timeout, key_of, many_of, outcome_of
 from recapito.message import AnyMessage, Item
 from recapito.private_loop import LoopEnded, PrivateLoop
@@ -151,6 +152,14 @@ class Mailer:
         patience = self._mailer.patience.close
         batch = AsyncBatch(lambda: self._mailer._run(wanted, CallerFeed(messages, caller), caller), patience)
         return Batch(batch, caller, self._running, patience)
+
+    def limits(self, operator: str | Operator, *, profile: str = "default", company: str = "") -> Limits:
+        """What the profile's mailbox may send now.
+
+        As :meth:`recapito.mailer.AsyncMailer.limits`.
+        """
+        key = key_of(operator, profile, company)
+        return self._call(lambda _: self._mailer._limits(key))
 
     def check(
         self,

@@ -36,6 +36,13 @@ class Limits:
             _least(self.size, other.size),
         )
 
+    def seconds_for(self, messages: int, recipients: int) -> float:
+        """How long the rates make so many ``messages`` take at least, however quick line and server are."""
+        amounts = {"messages": messages, "recipients": recipients}
+        waits = (-(-amounts[rate.of] // rate.maximum) - 1 for rate in self.rates if rate.maximum)
+        windows = (rate.window for rate in self.rates if rate.maximum)
+        return max((wait * window for wait, window in zip(waits, windows, strict=True)), default=0.0)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON types only, without what is not limited."""
         stored = {

@@ -12,6 +12,7 @@ from recapito.checking import Checking, Trial
 from recapito.engine import Engine, Patience
 from recapito.errors import DeliveryError, Misconfigured, delivery_error
 from recapito.forking import abandon, forget_in_children
+from recapito.limits import Limits
 from recapito.message import AnyMessage
 from recapito.outcome import Outcome
 from recapito.plugins import Plugins
@@ -133,6 +134,15 @@ class AsyncMailer:
 
         wanted = many_of(key_of(operator, profile, company), connections, timeout)
         return AsyncBatch(lambda: self._run(wanted, LoopFeed(messages)), self.patience.close)
+
+    async def limits(
+        self, operator: str | Operator, *, profile: str = "default", company: str = ""
+    ) -> Limits:
+        """What the profile's mailbox may send now: the stricter of transport, provider, administrator and server.
+
+        Raises NotFound, and Misconfigured where the profile's settings do not validate.
+        """
+        return await self._limits(key_of(operator, profile, company))
 
     async def check(
         self,
@@ -266,6 +276,9 @@ class AsyncMailer:
     def _sending(self, order: Order, call_hook: "CallHook | None" = None) -> Sending:
         engine = self._running()
         return Sending(engine, order, call_hook or engine.hook_thread)
+
+    async def _limits(self, key: ProfileKey) -> Limits:
+        return (await self._running().resolver.resolve(key)).limits
 
     def _run(self, wanted: "Wanted", feed: "Feed", call_hook: "CallHook | None" = None) -> "Run":
         from recapito.many.run import Run

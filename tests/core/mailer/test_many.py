@@ -355,9 +355,15 @@ async def test_a_time_that_is_over_leaves_the_rest_not_sent(memory, anna) -> Non
 
 async def test_limits_are_waited_for_and_kept(memory, anna) -> None:
     limits = Limits(concurrency=2, rates=(Rate(4, 0.2),))
+    waited = set()
     async with AsyncMailer({"anna": anna.with_(limits=limits)}, transports=[memory_info(memory)]) as mailer:
         batch = mailer.send_many("anna", mails(12))
-        receipts = [receipt async for receipt in batch]
+        receipts = []
+        async for receipt in batch:
+            receipts.append(receipt)
+            waited.add(batch.progress.waiting_until)
+    assert len(waited) > 1
+    assert batch.progress.waiting_until is None
     assert outcomes(receipts) == {"accepted"}
     assert memory.opened <= 2
     seconds = [receipt.ended.timestamp() for receipt in receipts]

@@ -20,6 +20,7 @@ _COMMANDS = {
     "profile": ("recapito.cli.profile:profile", N_("Profiles: list, show, set, remove, pause, import…")),
     "check": ("recapito.cli.check:check", N_("Try a profile step by step.")),
     "send": ("recapito.cli.send:send", N_("Send one message.")),
+    "send-many": ("recapito.cli.send_many:send_many", N_("Send many messages: a CSV file, or a folder.")),
     "auth": ("recapito.cli.auth:auth", N_("Sign in with Google or Microsoft; the company's clients.")),
     "health": ("recapito.cli.health:health", N_("Renew sign-ins, and find those that are dead.")),
     "providers": ("recapito.cli.providers:providers", N_("Mail providers that are known.")),

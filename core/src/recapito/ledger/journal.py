@@ -7,6 +7,7 @@ import weakref
 from collections import deque
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,12 @@ from recapito.ledger.writer import GroupWriter
 from recapito.receipt import Receipt
 from recapito.store import schema
 from recapito.store.fork import survive_forks
+from recapito.store.names import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
     from recapito.profile import ProfileKey
     from recapito.store import Store
@@ -42,6 +44,8 @@ _QUIET = 1.0
 _KEPT = 10_000
 #: Seconds between two tries to write outcomes that a database did not take.
 _RETRY = 1.0
+#: References in one query: a database takes only so many parameters.
+_ASKED = 500
 #: Rows deleted in one transaction.
 _PRUNED = 500
 
@@ -146,9 +150,30 @@ class Journal:
             query = query.where(of_key & (_table.name == key.name))
         if reference is not None:
             query = query.where(_table.reference == reference)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
+        rows = self._rows_of(query)
         now = datetime.now(UTC)
         return tuple(row_of(row, now) for row in rows)
+
+    def by_reference(
+        self, key: "ProfileKey", references: "Iterable[str]"
+    ) -> "dict[str, tuple[JournalRow, ...]]":
+        """The sends of a profile by their reference, newest first; a reference without any is left out."""
+        if self._outcomes:
+            self.flush()
+        asked = {storable(reference): reference for reference in references}
+        of_key = (
+            (_table.company == key.company) & (_table.operator == key.operator) & (_table.name == key.name)
+        )
+        found: dict[str, list[JournalRow]] = {}
+        now = datetime.now(UTC)
+        for some in _batches(asked, _ASKED):
+            of_some = of_key & _table.reference.in_(some)
+            for row in self._rows_of(select(schema.journal).where(of_some).order_by(_table.id.desc())):
+                found.setdefault(asked[row.reference], []).append(row_of(row, now))
+        return {reference: tuple(rows) for reference, rows in found.items()}
+
+    def _rows_of(self, query: "Select[Any]") -> "Sequence[Any]":
+        return self._database.read(lambda connection: connection.execute(query).all())
 
     def prune(self, older_than: timedelta) -> int:
         """Delete the rows of sends that began longer ago; how many. Others can write between two groups of it."""
@@ -282,6 +307,12 @@ class Journal:
         """Start with nothing: what was said is the parent's, and so is the thread."""
         self._lock = threading.Lock()
         self._begin_anew()
+
+
+def _batches(references: "Iterable[str]", size: int) -> "Iterator[list[str]]":
+    waiting = iter(references)
+    while some := list(islice(waiting, size)):
+        yield some
 
 
 def _finish(future: "Future[None]", error: Exception | None = None) -> None:

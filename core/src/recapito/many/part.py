@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from recapito.aftermath import Aftermath
 from recapito.courier import failed
+from recapito.envelope import Envelope
 from recapito.errors import DeliveryError, InvalidMessage, NotSent, Refused
 from recapito.limits import Limits
 from recapito.permits import Permit
@@ -15,6 +16,7 @@ from recapito.sending import Sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from recapito.message import AnyMessage
     from recapito.pool import Lease
@@ -37,6 +39,8 @@ class Part(Sending):
     #: Its profile may have changed since: something went wrong that concerns others too.
     stale: "Callable[[], bool]" = lambda: False
     opened: "Callable[[Lease], None]" = lambda _lease: None
+    #: Told until when a limit is waited for, and None once it is not.
+    waits: "Callable[[datetime | None], None]" = lambda _until: None
     ready: bool = False
     #: It waits for somebody to send it; somebody sends it.
     given: bool = False
@@ -99,6 +103,16 @@ class Part(Sending):
     def _limits(self, resolved: "Resolved") -> Limits:
         limits = resolved.limits
         return replace(limits, concurrency=None) if self.extra and limits.concurrency else limits
+
+    async def _take_permit(self, resolved: "Resolved", envelope: Envelope, until: float) -> Permit:
+        try:
+            return await super(Part, self)._take_permit(resolved, envelope, self.engine.loop.time())
+        except NotSent as exc:
+            self.waits(exc.problem.retry_at)
+        try:
+            return await super(Part, self)._take_permit(resolved, envelope, until)
+        finally:
+            self.waits(None)
 
     @property
     def _patience(self) -> float:

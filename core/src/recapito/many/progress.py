@@ -33,11 +33,19 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     done: int = 0
     waiting_until: datetime | None = None
+    _waiting: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """One more message of which it is known what became of it."""
         self.done += 1
         self.counts[outcome._value_] += 1
+
+    def waits(self, until: datetime | None) -> None:
+        """One of the messages waits for a limit, or no longer."""
+        self._waiting += 1 if until else -1
+        if until is None and self._waiting:
+            return
+        self.waiting_until = until
 
     def progress(self) -> Progress:
         """The counts at this moment."""

@@ -177,6 +177,7 @@ class Run:
         part.ends = self._ends
         part.connections = self._crew.connections
         part.opened = self._crew.opened
+        part.waits = self.tally.waits
         part.stale = partial(self._crew.has_met_trouble_since, self._crew.troubles)
         return part
 
