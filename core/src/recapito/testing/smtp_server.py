@@ -22,9 +22,10 @@ class SmtpServer(Conduct):
     LIMITS and kept (421 and the end of the line, 452); ``delay`` is a long line's round trip in seconds.
 
     Everything that came is kept: ``messages``, ``commands``, ``connections``, ``handshakes``, ``logins``,
-    ``login_failures``, ``credentials_in_clear``, ``turns``, ``sent_bytes``. The knobs: :meth:`refuse`, :meth:`drop`,
-    :meth:`hold`, :meth:`stall`, :meth:`allow`, :meth:`drop_idle`, and the attributes ``size_limit``,
-    ``extensions``, ``mechanisms``, ``users``, ``tokens``, ``delay``, ``starts_for_nobody`` and the limits, which the next command obeys.
+    ``login_failures``, ``credentials_in_clear``, ``turns``, ``sent_bytes``. The knobs: :meth:`refuse`,
+    :meth:`drop`, :meth:`hold`, :meth:`stall`, :meth:`allow`, :meth:`drop_idle`, and the attributes
+    ``size_limit``, ``extensions``, ``mechanisms``, ``users``, ``tokens``, ``delay``, ``starts_for_nobody``
+    and the limits, which the next command obeys.
     """
 
     def __init__(
