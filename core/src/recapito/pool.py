@@ -2,11 +2,16 @@
 
 A session is lent for one delivery (for several, up to its ``depth``), and closed when it was idle for a while,
 when its profile or token changed, and whenever its state is in doubt.
+
+Theory of fairness. Whoever finds no room waits in one line, first come first served. An idle session of others makes
+room at once. Where all are busy, one is closed as it is given back: of a profile that holds more than the one who
+waits, or that was in use for a second. So a statement run of one operator, which would use its sessions for an hour,
+holds nobody up for longer than a message.
 """
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +26,8 @@ __all__ = ["Lease", "Pool", "Wanted"]
 
 log = logging.getLogger("recapito.pool")
 
+#: Seconds after which a session that is in use all the time makes room for whoever waits.
+_TURN = 1.0
 #: A token that is about to expire is not used for another message.
 _MARGIN = timedelta(seconds=30)
 
@@ -52,12 +59,15 @@ class Lease:
     session: Session
     under_way: int = 0
     reused: bool = False
+    opened: float = 0.0
     idle_since: float = 0.0
     retired: bool = False
     closing: asyncio.Task[None] | None = None
 
     def serves(self, wanted: Wanted) -> bool:
         """Whether it may carry a message of ``wanted``: the same profile and secrets, to the letter."""
+        if self.wanted is wanted:
+            return self.alive
         mine, asked = self.wanted.found, wanted.found
         same = mine is asked or (mine.profile == asked.profile and mine.secrets == asked.secrets)
         return same and self.wanted.key == wanted.key and self.alive
@@ -68,14 +78,26 @@ class Lease:
         if self.retired or self.closing:
             return False
         try:
+            if not self.session.usable:
+                return False
             until = self.session.usable_until
-            return self.session.usable and (until is None or until > datetime.now(UTC) + _MARGIN)
+            return until is None or until > datetime.now(UTC) + _MARGIN
         except Exception:
             # A plugin's fault that must not take the place of a receipt, nor of another message's.
             log.exception(
                 "%s: its session does not say whether it is usable", self.wanted.found.profile.transport
             )
             return False
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """Somebody for whom there is no room."""
+
+    mailbox: str
+    connections: int | None
+    wanted: Wanted | None
+    turn: "asyncio.Future[None]"
 
 
 class Pool:
@@ -89,33 +111,62 @@ class Pool:
         self._idle = idle
         self._maximum = maximum
         self._leases: dict[ProfileKey, list[Lease]] = {}
-        self._outside: Counter[str] = Counter()
-        self._changed = asyncio.Event()
+        # Open, or being opened: of each mailbox, and in all.
+        self._held: Counter[str] = Counter()
+        self._total = 0
+        self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
 
     def ready(self, wanted: Wanted) -> Lease | None:
-        """An open session for ``wanted`` that is free, or None. Hand it back with :meth:`give`."""
-        best: Lease | None = None
-        for lease in tuple(self._leases.get(wanted.found.profile.key, ())):
-            if not lease.serves(wanted):
-                self._retire(lease)
-            elif lease.under_way < lease.session.depth and (best is None or _rank(lease) < _rank(best)):
-                best = lease
-        if best is not None:
-            best.under_way += 1
-        return best
+        """An open session for ``wanted`` that has a place, or None. Hand it back with :meth:`give`.
+
+        An idle one; else one that carries several messages at once; on an ordered line, where a message would wait
+        behind another, only when there is no room for one more.
+        """
+        leases = self._leases.get(wanted.found.profile.key)
+        if leases is None:
+            return None
+        while True:
+            lease = self._best(leases, wanted)
+            if lease is not None and lease.serves(wanted):
+                lease.under_way += 1
+                return lease
+            for other in tuple(leases):
+                if not other.serves(wanted):
+                    self._retire(other)
+            if lease is None:
+                return None
+
+    def _best(self, leases: list[Lease], wanted: Wanted) -> Lease | None:
+        """The last used of the idle ones, so that the others can go; else the least busy that may be shared."""
+        idle: Lease | None = None
+        shared: Lease | None = None
+        for lease in leases:
+            if lease.closing or lease.retired:
+                continue
+            if not lease.under_way:
+                if idle is None or lease.idle_since > idle.idle_since:
+                    idle = lease
+            elif lease.under_way < lease.session.depth and (
+                shared is None or lease.under_way < shared.under_way
+            ):
+                shared = lease
+        if idle is not None or shared is None:
+            return idle
+        return None if getattr(shared.session, "ordered", False) and self._has_room(wanted) else shared
 
     async def take(self, wanted: Wanted, *, fresh: bool = False) -> Lease:
         """A session for ``wanted``, open already unless ``fresh``; raises what opening raises.
 
         Hand it back with :meth:`give`.
         """
-        lease = None if fresh else self.ready(wanted)
-        if lease is None:
-            lease = await self._open(wanted)
-            lease.under_way += 1
-        return lease
+        while True:
+            if not fresh and (lease := self.ready(wanted)):
+                return lease
+            if self._has_room(wanted):
+                return await self._open(wanted)
+            await self._wait(wanted)
 
     def give(self, lease: Lease, *, broken: bool = False) -> None:
         """The delivery has ended; ``broken`` where it ended in a way that leaves the session in doubt."""
@@ -128,18 +179,20 @@ class Pool:
             lease.idle_since = loop.time()
             if self._timer is None:
                 self._timer = loop.call_later(self._idle, self._sweep)
-        self._changed.set()
+        if self._waiters:
+            self._let_next(lease)
 
     @asynccontextmanager
     async def outside(self, mailbox: str, connections: int | None) -> AsyncIterator[None]:
         """Room for a connection that the pool does not keep (a check's own), counted while the block runs."""
-        await self._room(mailbox, connections)
-        self._outside[mailbox] += 1
+        while not self._fits(mailbox, connections):
+            await self._wait_for(mailbox, connections, None)
+        self._hold(mailbox, 1)
         try:
             yield
         finally:
-            self._outside[mailbox] -= 1
-            self._changed.set()
+            self._hold(mailbox, -1)
+            self._let_next()
 
     async def close(self, timeout: float) -> None:
         """Close every session, those that carry a message too; what has not closed in time is dropped."""
@@ -158,26 +211,91 @@ class Pool:
         return (lease.session for lease in self._all())
 
     async def _open(self, wanted: Wanted) -> Lease:
-        async with self.outside(wanted.mailbox, wanted.connections):
+        self._hold(wanted.mailbox, 1)
+        try:
             lease = Lease(wanted, await wanted.open())
-            self._leases.setdefault(wanted.found.profile.key, []).append(lease)
+        except BaseException:
+            self._hold(wanted.mailbox, -1)
+            self._let_next()
+            raise
+        lease.opened = asyncio.get_running_loop().time()
+        self._leases.setdefault(wanted.found.profile.key, []).append(lease)
         if self._over:  # it was being opened meanwhile, and nobody would close it any more
             self._close(lease)
             raise NotSent(problem("MAILER-CLOSED"))
+        lease.under_way += 1
+        if self._waiters:
+            self._let_next()
         return lease
 
-    async def _room(self, mailbox: str, connections: int | None) -> None:
-        """Wait until one more connection is within both limits, closing idle ones for it."""
-        while True:
-            mine = [lease for lease in self._all() if lease.wanted.mailbox == mailbox]
-            if connections is not None and len(mine) + self._outside[mailbox] >= max(1, connections):
-                self._close_longest_idle(mine)
-            elif sum(map(len, self._leases.values())) + self._outside.total() >= self._maximum:
-                self._close_longest_idle(list(self._all()))
-            else:
+    # Room, and who waits for it
+
+    def _has_room(self, wanted: Wanted) -> bool:
+        return self._fits(wanted.mailbox, wanted.connections)
+
+    def _fits(self, mailbox: str, connections: int | None) -> bool:
+        """Whether one more connection is within both limits."""
+        mine = connections is None or self._held[mailbox] < max(1, connections)
+        return mine and self._total < self._maximum
+
+    def _hold(self, mailbox: str, more: int) -> None:
+        self._total += more
+        self._held[mailbox] += more
+        if not self._held[mailbox]:
+            del self._held[mailbox]
+
+    async def _wait(self, wanted: Wanted) -> None:
+        await self._wait_for(wanted.mailbox, wanted.connections, wanted)
+
+    async def _wait_for(self, mailbox: str, connections: int | None, wanted: Wanted | None) -> None:
+        """In the line, until there may be room, or a place in a session; closing an idle one for it."""
+        waiter = _Waiter(mailbox, connections, wanted, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        self._close_longest_idle(self._in_the_way(waiter))
+        try:
+            await waiter.turn
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            elif waiter.turn.cancelled() or not waiter.turn.done():
+                self._let_next()  # it was this one's turn, and it has gone
+
+    def _in_the_way(self, waiter: "_Waiter") -> list[Lease]:
+        """The sessions of which one has to go."""
+        full = self._total >= self._maximum
+        return [lease for lease in self._all() if full or lease.wanted.mailbox == waiter.mailbox]
+
+    def _let_next(self, given: Lease | None = None) -> None:
+        """Wake those for whom there is room now; ``given``, which all of them may be waiting for, has to go maybe."""
+        while self._waiters:
+            first = self._waiters[0]
+            place = first.wanted is not None and self._place_for(first.wanted)
+            if not place and not self._fits(first.mailbox, first.connections):
+                break
+            self._waiters.popleft()
+            if not first.turn.done():
+                first.turn.set_result(None)
                 return
-            self._changed.clear()
-            await self._changed.wait()
+        if self._waiters and given is not None and not given.under_way and not given.closing:
+            first = self._waiters[0]
+            if given in self._in_the_way(first):
+                if self._had_enough(given, first):
+                    self._close(given)
+                else:  # whoever gave it back may take it again at once; if nobody does, it has to go
+                    asyncio.get_running_loop().call_soon(self._make_room)
+
+    def _make_room(self) -> None:
+        if self._waiters:
+            self._close_longest_idle(self._in_the_way(self._waiters[0]))
+
+    def _place_for(self, wanted: Wanted) -> bool:
+        leases = self._leases.get(wanted.found.profile.key, ())
+        return any(lease.under_way < lease.session.depth and lease.serves(wanted) for lease in leases)
+
+    def _had_enough(self, lease: Lease, waiter: "_Waiter") -> bool:
+        mine = len(self._leases.get(lease.wanted.found.profile.key, ()))
+        theirs = len(self._leases.get(waiter.wanted.found.profile.key, ())) if waiter.wanted else 0
+        return mine > theirs + 1 or asyncio.get_running_loop().time() - lease.opened >= _TURN
 
     def _close_longest_idle(self, leases: list[Lease]) -> None:
         if any(lease.closing for lease in leases):
@@ -205,7 +323,8 @@ class Pool:
             self._leases[key].remove(lease)
             if not self._leases[key]:
                 del self._leases[key]
-            self._changed.set()
+            self._hold(lease.wanted.mailbox, -1)
+            self._let_next()
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -219,8 +338,3 @@ class Pool:
 
     def _all(self) -> Iterator[Lease]:
         return (lease for leases in self._leases.values() for lease in leases)
-
-
-def _rank(lease: Lease) -> tuple[int, float]:
-    """The least busy first; of idle ones the last used, so that the others can go."""
-    return lease.under_way, -lease.idle_since
