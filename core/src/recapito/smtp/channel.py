@@ -144,6 +144,11 @@ class Channel(asyncio.Protocol):
         )
 
     @property
+    def out_of_step(self) -> bool:
+        """Whether more was answered than was asked: then none of the answers can be trusted to be to its command."""
+        return self.stray is not None
+
+    @property
     def failure(self) -> LineFailure | None:
         """Why the line ended, once it has."""
         return self._failure

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Flight"]
 
-#: Seconds for a server that said 421 to close the line, or to answer what it was told after that.
-_AFTER_GOODBYE = 5.0
-
 
 class Flight:
     """One transaction on a line that pipelines; ``turn`` has the line, its head may have ridden on another's."""
@@ -127,7 +124,7 @@ class Flight:
         if answer is None:  # it was broken off, or the server has gone
             if refused is not None and transaction.accepted and not transaction.over:
                 transaction.heard_refusal(refused)
-        elif answer.positive and (refused is not None or not transaction.open):
+        elif answer.positive and (refused is not None or not transaction.open or self._channel.out_of_step):
             transaction.heard_nonsense(answer)
         elif transaction.open and transaction.accepted:
             transaction.heard_end(refused or answer)
@@ -141,7 +138,8 @@ class Flight:
         try:
             await self._channel.wait_for(group, limit)
             if not group.complete:
-                await self._channel.wait_for(group, _AFTER_GOODBYE, whole=True)
+                # For a server that said 421 to close the line, or to answer what it was told after that.
+                await self._channel.wait_for(group, transaction.patience.goodbye, whole=True)
         except (Lost, NoAnswer) as exc:
             self._catch_up(group)
             # A server that closes after 421 has done nothing more. One that stays may have taken the content.
