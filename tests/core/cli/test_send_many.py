@@ -165,7 +165,7 @@ def test_a_dry_run_sends_nothing_and_says_how_long_it_takes(anna: Run, server: S
     anna("profile", "set", "anna", "--limit", "1/h")
     ended = anna("send-many", "anna", write(), "--dry-run", "--json")
     assert "3 messages to send, to 4 recipients" in ended.err
-    assert "take at least 2 h 0 min" in ended.err
+    assert "take at least 2 h: 1 message in 1 h." in ended.err
     assert ended.json["summary"]["limits_seconds"] == 7200
     assert server.messages == []
 
@@ -224,3 +224,45 @@ def test_limits_say_how_long_it_takes_at_least(
     rates: tuple[Rate, ...], messages: int, recipients: int, seconds: float
 ) -> None:
     assert Limits(rates=rates).seconds_for(messages, recipients) == seconds
+
+
+def test_it_says_through_what_it_sends(anna: Run) -> None:
+    assert "3 messages to send, to 4 recipients, through anna (smtp_basic)" in (
+        anna("send-many", "anna", write(), "--dry-run").err
+    )
+
+
+def test_who_refused_is_asked_again_by_the_next_run_and_the_others_are_not(
+    anna: Run, server: SmtpServer
+) -> None:
+    server.refuse("rcpt", "550 5.1.1 unknown user", address="d@x.it")
+    first = anna("send-many", "anna", write(), code=7)
+    assert "refused: line 4, d@x.it  550 5.1.1 unknown user" in first.out
+    server.allow()
+    assert anna("send-many", "anna", "list.csv").out == "accepted: 1 · accepted before: 2\n"
+    assert recipients(server) == [("a@x.it",), ("b@x.it",), ("c@x.it",), ("d@x.it",)]
+
+
+def test_a_reference_that_stands_twice_names_two_messages_and_takes_no_other_name(
+    anna: Run, server: SmtpServer
+) -> None:
+    rows = [("a@x.it", "r"), ("b@x.it", "r"), ("c@x.it", "r#2")]
+    ended = anna("send-many", "anna", write(rows, "to,reference"), "--json")
+    assert [line["reference"] for line in ended.lines[:-1]] == ["r", "r#3", "r#2"]
+    assert anna("send-many", "anna", "list.csv").out == "accepted before: 3\n"
+
+
+def test_a_message_that_the_mailbox_does_not_take_is_a_fault_of_the_list(
+    anna: Run, server: SmtpServer
+) -> None:
+    anna("profile", "set", "anna", "--limit", "size=20kB")
+    rows = [("a@x.it", "x"), ("b@x.it", "x" * 30_000)]
+    ended = anna("send-many", "anna", write(rows, "to,text"), code=6)
+    assert "line 3" in ended.err
+    assert "MSG-TOO-BIG" in ended.err
+    assert server.messages == []
+
+
+def test_a_problem_of_all_messages_is_explained_once(anna: Run) -> None:
+    anna("profile", "pause", "anna")
+    assert anna("send-many", "anna", write(), code=4).out.count("PROFILE-PAUSED") == 1

@@ -51,8 +51,8 @@ async def told(desk: Any, session: Any, recipients: tuple[str, ...] = (A,), **mo
 
 
 async def content_waits(server: SmtpServer) -> None:
-    while not server.waiting["content"]:
-        await asyncio.sleep(0.001)  # noqa: ASYNC110 - the server is in another thread
+    while not server.waiting["content"]:  # noqa: ASYNC110 - the server is in another thread
+        await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)
 
 

@@ -37,10 +37,10 @@ class Table:
     separator: str
 
 
-def read_table(content: bytes) -> Table:
-    """The table in ``content``; rows without any text are left out. Raises CsvProblem."""
-    if len(content) > LARGEST:
-        raise CsvProblem(_("larger than {size} MB").format(size=LARGEST // 1_000_000))
+def read_table(content: bytes, *, largest: int = LARGEST) -> Table:
+    """The table in ``content``, of ``largest`` bytes at most; rows without any text are left out. Raises CsvProblem."""
+    if len(content) > largest:
+        raise CsvProblem(_("larger than {size} MB").format(size=largest // 1_000_000))
     text, encoding = _decoded(content)
     if "\0" in text:
         raise CsvProblem(_("is no text file"))

@@ -39,7 +39,7 @@ def ended_badly(error: BaseException, run: Run, *, as_json: bool) -> int:
     from recapito.catalogue import problem
 
     # Of a send that had not begun, it is known that nothing left; of one that had, nothing is known.
-    uncertain = run.noun == "send" and run.sending.handed_over
+    uncertain = run.noun in ("send", "send-many") and run.sending.handed_over
     if run.sending.code is not None:
         return _receipt_not_shown(error, run)
     outcome = None if uncertain else Outcome.NOT_SENT

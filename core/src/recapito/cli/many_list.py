@@ -15,6 +15,7 @@ from recapito.errors import InvalidMessage
 from recapito.problem import Problem
 
 if TYPE_CHECKING:
+    from recapito.limits import Limits
     from recapito.message import AnyMessage
     from recapito.profile import Profile
 
@@ -33,6 +34,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 #: What divides several addresses or files in one cell.
 _DIVIDER = re.compile(r"\s*;\s*|\s*\n\s*")
+_MB = 1_000_000
+#: Bytes of a list. Ten thousand messages with their text in HTML have some 100 MB.
+_LARGEST = 200_000_000
 #: Characters of the digest that names a row without a reference.
 _DIGEST = 24
 
@@ -80,8 +84,9 @@ def read_list(path: Path) -> list[Letter]:
     return letters
 
 
-def check(letters: "Sequence[Letter]", profile: "Profile") -> list[Fault]:
+def check(letters: "Sequence[Letter]", profile: "Profile", limits: "Limits") -> list[Fault]:
     """What cannot be sent, each with its place; of the others :attr:`Letter.recipients` is known then."""
+    from recapito.catalogue import problem
     from recapito.rendering import render
 
     faults = []
@@ -92,7 +97,11 @@ def check(letters: "Sequence[Letter]", profile: "Profile") -> list[Fault]:
             faults.append(Fault(letter.place, exc.problem))
         else:
             letter.recipients = rendered.envelope.recipients
+            size = rendered.content.size
             rendered.content.close()
+            if limits.size is not None and size > limits.size:
+                big = problem("MSG-TOO-BIG", n=f"{size / _MB:.1f}", max=f"{limits.size / _MB:g}")
+                faults.append(Fault(letter.place, big))
     return faults
 
 
@@ -104,7 +113,8 @@ def _folder(path: Path) -> Iterator[Letter]:
 
 
 def _rows(path: Path) -> Iterator[Letter]:
-    table = read_table(path.read_bytes())
+    with path.open("rb") as file:
+        table = read_table(file.read(_LARGEST + 1), largest=_LARGEST)
     columns = _columns(table)
     for row in table.rows:
         cells = _cells(row, columns, path.parent)
@@ -160,8 +170,14 @@ def _digest(row: Row) -> str:
 
 def _tell_apart(letters: Sequence[Letter]) -> None:
     """The second of two that are alike is another message, and is called so."""
+    taken = {letter.reference for letter in letters}
     seen: dict[str, int] = {}
     for letter in letters:
-        number = seen[letter.reference] = seen.get(letter.reference, 0) + 1
+        name = letter.reference
+        number = seen[name] = seen.get(name, 0) + 1
         if number > 1:
-            letter.reference = f"{letter.reference}#{number}"
+            while (numbered := f"{name}#{number}") in taken:
+                number += 1
+            seen[name] = number
+            taken.add(numbered)
+            letter.reference = numbered

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from recapito.cli.output import Output
@@ -19,13 +20,20 @@ __all__ = ["watching"]
 
 #: Seconds between two looks.
 _EVERY = 0.25
+#: A limit that lets messages go one by one is told of again when it holds up the next by so much more.
+_FURTHER = timedelta(seconds=10)
 
 
 @contextmanager
 def watching(output: Output, batch: "Batch", total: int) -> Iterator[None]:
     """Show how far ``batch`` has come, until the block ends; the block itself may wait for hours."""
     over = threading.Event()
-    with progress(output, _("Sending")) as step:
+    began = time.monotonic()
+
+    def shown() -> str:
+        return _("Sending, {rate} a minute").format(rate=decimal(_rate(batch.progress.done, began), 0))
+
+    with progress(output, _("Sending"), shown) as step:
         watcher = threading.Thread(
             target=_watch, args=(output, batch, total, step, over), name="recapito-watch", daemon=True
         )
@@ -46,9 +54,9 @@ def _watch(
     while not over.wait(_EVERY):
         now = batch.progress
         step(now.done, total)
-        if now.waiting_until is not None and now.waiting_until != told:
-            told = now.waiting_until
-            rate = now.done / max(time.monotonic() - began, _EVERY) * 60
+        if (until := now.waiting_until) is not None and (told is None or until > told + _FURTHER):
+            told = until
+            rate = _rate(now.done, began)
             output.note(
                 _(
                     "{done} of {total}, {rate} a minute; waiting until {moment} for the mailbox's limit"
@@ -56,3 +64,8 @@ def _watch(
                     done=now.done, total=total, rate=decimal(rate), moment=f"{told.astimezone():%H:%M:%S}"
                 )
             )
+
+
+def _rate(done: int, began: float) -> float:
+    """Messages a minute until now."""
+    return done / max(time.monotonic() - began, _EVERY) * 60

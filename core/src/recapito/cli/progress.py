@@ -13,8 +13,11 @@ Step = Callable[[int, int], None]
 
 
 @contextmanager
-def progress(output: Output, what: str) -> Iterator[Step]:
-    """A function to call after each part. Lines elsewhere than on a terminal: at most one for every tenth."""
+def progress(output: Output, what: str, shown: Callable[[], str] | None = None) -> Iterator[Step]:
+    """A function to call after each part. Lines elsewhere than on a terminal: at most one for every tenth.
+
+    ``shown`` says what stands before the bar, anew at each step.
+    """
     if output.quiet:
         yield _nothing
         return
@@ -27,9 +30,12 @@ def progress(output: Output, what: str) -> Iterator[Step]:
             from rich.console import Console
 
             console = Console(stderr=True, no_color=not wants_colour(output.color, sys.stderr))
-            with rich.progress.Progress(console=console, transient=True) as bar:
+            columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
+            with rich.progress.Progress(*columns, console=console, transient=True) as bar:
                 task = bar.add_task(what, total=None)
-                yield lambda done, total: bar.update(task, completed=done, total=total)
+                yield lambda done, total: bar.update(
+                    task, completed=done, total=total, description=shown() if shown else what
+                )
             return
     yield _lines(output, what)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,20 +12,23 @@ from recapito.cli.exits import Exit, exit_for_outcome
 from recapito.cli.failures import problem_lines
 from recapito.cli.many_before import Left, what_is_left
 from recapito.cli.many_list import Fault, Letter, check, read_list
+from recapito.cli.many_plan import plan_lines
 from recapito.cli.many_watch import watching
 from recapito.cli.progress import progress
 from recapito.cli.run import Run, pass_run
 from recapito.cli.scope import of_one_profile
 from recapito.cli.shapes import outcome_words, problem_data, receipt_data
 from recapito.cli.values import Seconds, path_of
-from recapito.cli.words import N_, _, ngettext
+from recapito.cli.words import N_, _
+from recapito.errors import RecapitoError
 from recapito.outcome import Outcome
 
 if TYPE_CHECKING:
     from recapito.limits import Limits
+    from recapito.many import Progress
     from recapito.message import Item
     from recapito.problem import Problem
-    from recapito.profile import ProfileKey
+    from recapito.profile import Profile, ProfileKey
     from recapito.receipt import Receipt
 
 __all__ = ["send_many"]
@@ -34,8 +38,9 @@ __all__ = ["send_many"]
     N_(
         "Send many messages. LIST is a CSV file with one message a row (columns to, cc, bcc, subject, text, html, "
         "attach, reference; several addresses or files in one cell are divided by a semicolon), or a folder of .eml "
-        "files. Everything is checked before anything leaves. A second run sends only what was not accepted, and "
-        "never what is unknown unless it is told to."
+        "files. Everything is checked before anything leaves. A second run sends only what was not accepted, what was "
+        "refused too, and never what is unknown unless it is told to. A message is known again by its reference; "
+        "without one, by what its row or file says."
     )
 )
 @of_one_profile
@@ -60,10 +65,12 @@ def send_many(
     key = run.key(operator, profile, company)
     letters = read_list(path_of(list))
     limits = run.mailer().limits(operator, profile=profile, company=key.company)
-    if faults := _checked(run, key, letters):
+    found = run.store().get(key)
+    assert found is not None  # limits() has just raised otherwise
+    if faults := _checked(run, found.profile, limits, letters):
         return _refuse(run, faults)
     left = what_is_left(run.store(), key, letters, again=again)
-    for line in _plan(left, limits):
+    for line in plan_lines(left, found.profile, limits):
         run.output.note(line)
     if dry_run:
         if run.output.as_json:
@@ -72,13 +79,11 @@ def send_many(
     return _Sending(run, key, left, limits).send(connections, timeout)
 
 
-def _checked(run: Run, key: "ProfileKey", letters: list[Letter]) -> list[Fault]:
-    found = run.store().get(key)
-    assert found is not None  # limits() has just raised otherwise
+def _checked(run: Run, profile: "Profile", limits: "Limits", letters: list[Letter]) -> list[Fault]:
     faults: list[Fault] = []
     with progress(run.output, _("Checking")) as step:
         for start in range(0, len(letters), 100):
-            faults += check(letters[start : start + 100], found.profile)
+            faults += check(letters[start : start + 100], profile, limits)
             step(min(start + 100, len(letters)), len(letters))
     return faults
 
@@ -95,39 +100,6 @@ def _refuse(run: Run, faults: list[Fault]) -> int:
                 run.output.complain(f"  {line}")
     run.output.complain(_("Nothing was sent."))
     return Exit.REFUSED
-
-
-def _plan(left: Left, limits: "Limits") -> Iterator[str]:
-    """What is about to happen, and how long limits make it take."""
-    people = sum(len(to) for _letter, to in left.send)
-    number = len(left.send)
-    yield ngettext("{count} message to send", "{count} messages to send", number).format(
-        count=number
-    ) + ngettext(", to {count} recipient", ", to {count} recipients", people).format(count=people)
-    if left.accepted:
-        yield ngettext(
-            "{count} was accepted before, and is not sent again",
-            "{count} were accepted before, and are not sent again",
-            len(left.accepted),
-        ).format(count=len(left.accepted))
-    for letter, to in left.unknown:
-        yield _("unknown from an earlier run, not sent: {place}, {address} (--again sends it)").format(
-            place=letter.place, address=", ".join(to)
-        )
-    for letter, to in left.under_way:
-        yield _("on its way in another run, not sent: {place}, {address}").format(
-            place=letter.place, address=", ".join(to)
-        )
-    if seconds := limits.seconds_for(number, people):
-        yield _("The mailbox's limits make it take at least {time}.").format(time=_duration(seconds))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
-    return _("{minutes} min").format(minutes=minutes) if minutes else _("{seconds} s").format(seconds=rest)
 
 
 class _Sending:
@@ -153,16 +125,33 @@ class _Sending:
             connections=connections,
             timeout=timeout,
         )
-        interrupted = False
+        self._run.sending.handed_over = True
+        interrupted, failure = False, None
         with watching(self._run.output, batch, len(self._left.send)):
             try:
                 for (letter, _to), receipt in zip(self._left.send, batch, strict=False):
                     self._keep(letter, receipt)
             except KeyboardInterrupt:
                 interrupted = True
+            except RecapitoError as exc:
+                failure = exc
             finally:
                 batch.close()
-        return self._end(interrupted=interrupted)
+        if interrupted or failure:
+            self._count_rest(batch.progress)
+        if failure and not self._bad and not self._counts["accepted"]:
+            raise failure
+        code = self._end(interrupted=interrupted, failed=failure is not None)
+        if failure:  # what became of the others is told before it
+            raise failure
+        return code
+
+    def _count_rest(self, progress: "Progress") -> None:
+        """Those that were on their way when it ended are in the progress; the others did not begin."""
+        for outcome in Outcome:
+            self._counts[outcome.value] = getattr(progress, outcome.value)
+        left = len(self._left.send) - self._counts.total()
+        self._counts[Outcome.NOT_SENT.value] += left
 
     def _items(self) -> "Iterator[Item]":
         from recapito.message import Item
@@ -178,8 +167,11 @@ class _Sending:
         if receipt.problem is not None or receipt.outcome is not Outcome.ACCEPTED:
             self._bad.append((letter, receipt))
 
-    def _end(self, *, interrupted: bool) -> int:
+    def _end(self, *, interrupted: bool, failed: bool) -> int:
         output = self._run.output
+        code = Exit.INTERRUPTED if interrupted else _exit(self._counts, self._left)
+        if not failed:
+            self._run.sending.code = code
         if output.as_json:
             output.json(_summary(self._counts, self._left, self._limits, sent=True))
         else:
@@ -188,24 +180,28 @@ class _Sending:
             output.say(self._sum())
         if interrupted:
             output.note(_("Interrupted. The same command goes on where it stopped."))
-            return Exit.INTERRUPTED
-        return _exit(self._counts, self._left)
+        return code
 
     def _told(self) -> Iterator[str]:
         """Each message that not everybody was accepted for, then the problems, each once."""
         words = outcome_words()
-        problems: list[Problem] = []
+        problems: dict[str, Problem] = {}
         for letter, receipt in self._bad:
             for row in receipt.recipients:
-                if row.outcome is Outcome.ACCEPTED:
-                    continue
-                yield self._run.output.mark(
-                    "bad", f"{words[row.outcome.value]}: {letter.place}, {row.address}"
-                )
-                if row.problem is not None and row.problem.code not in [each.code for each in problems]:
-                    problems.append(row.problem)
-        for problem in problems:
-            yield from (f"  {line}" for line in problem_lines(problem))
+                if row.outcome is not Outcome.ACCEPTED:
+                    said = f"  {' '.join(row.reply.splitlines())}" if row.reply else ""
+                    text = f"{words[row.outcome.value]}: {letter.place}, {row.address}{said}"
+                    yield self._run.output.mark("bad", text)
+                self._learn(row.problem, problems)
+            self._learn(receipt.problem, problems)
+        for problem in problems.values():
+            # The server's own words stand at the recipient: they differ where the problem is the same.
+            yield from (f"  {line}" for line in problem_lines(replace(problem, reply=None)))
+
+    @staticmethod
+    def _learn(problem: "Problem | None", problems: "dict[str, Problem]") -> None:
+        if problem is not None:
+            problems.setdefault(problem.code, problem)
 
     def _sum(self) -> str:
         words = outcome_words()
