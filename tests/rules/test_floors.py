@@ -14,7 +14,7 @@ PLUGINS = ROOT / "plugins"
 FLOORS = (
     (
         "plain things",
-        "outcome problem receipt errors limits profile secret reply texts redaction settings exiting",
+        "outcome problem receipt errors limits profile secret reply texts redaction settings exiting entropy",
     ),
     ("the message", "envelope message content address invalid rendering"),
     ("catalogue", "catalogue"),

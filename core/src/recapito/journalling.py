@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import time_ns
 from typing import TYPE_CHECKING
+
+from recapito.entropy import random_hex
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -48,7 +49,7 @@ class Record:
 
         started = datetime.now(UTC)
         # The time first, so that rows are added at the end of the index, and not to a page of their own each.
-        self.id = f"{time_ns():016x}{os.urandom(8).hex()}"
+        self.id = f"{time_ns():016x}{random_hex(8)}"
         return JournalEntry(
             id=self.id,
             key=self.key,

@@ -1,12 +1,13 @@
 """Who a message is from, and what tells it from every other: From, Message-ID, Date."""
 
-import os
 import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
+from time import time
 
 from recapito.address import Address, parse_address
+from recapito.entropy import random_hex
 from recapito.invalid import check_text, invalid, shown
 from recapito.profile import Profile
 from recapito.rendering.header import address_field
@@ -37,7 +38,7 @@ _DATE = re.compile(
 
 def new_message_id(domain: str) -> str:
     """A message id that nobody has used, in the sender's ``domain``."""
-    return f"<{os.urandom(16).hex()}@{domain}>"
+    return f"<{random_hex(16)}@{domain}>"
 
 
 def is_message_id(text: str) -> bool:
@@ -57,8 +58,20 @@ def sent_identifier(text: str, field: str) -> str:
 
 def date_text(moment: datetime | None) -> str:
     """``moment`` (naive: local time; None: now) as a Date field says it (RFC 5322 §3.3)."""
-    if moment is None or moment.tzinfo is None:
-        moment = (moment or datetime.now()).astimezone()
+    if moment is None:
+        return _date_of(int(time()))
+    if moment.tzinfo is None:
+        moment = moment.astimezone()
+    return _written(moment)
+
+
+@lru_cache(maxsize=2)
+def _date_of(second: int) -> str:
+    """Of a run of messages, thousands have the same."""
+    return _written(datetime.fromtimestamp(second).astimezone())
+
+
+def _written(moment: datetime) -> str:
     offset = moment.utcoffset()
     minutes = round(offset.total_seconds() / 60) if offset else 0
     sign = "-" if minutes < 0 else "+"

@@ -1,6 +1,7 @@
 """Rendered content: segments in order, sizes known, files read as they are sent."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 
 from recapito.address import parse_address_list
 from recapito.content import Part
@@ -74,7 +75,7 @@ class StreamedContent:
         assert isinstance(head, bytes)
         return tuple((name, _readable(name, value)) for name, value in split_head(head)[0])
 
-    @property
+    @cached_property
     def is_7bit(self) -> bool:
         """True where every octet is ASCII."""
         return all(segment.isascii() for segment in self._segments if isinstance(segment, bytes))
