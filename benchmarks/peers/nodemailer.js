@@ -48,7 +48,7 @@ async function run(task) {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const { task, warm } = JSON.parse(line);
     if (warm) {
-      for (const end = Date.now() + warm * 1000; Date.now() < end;) await send(task, 200);
+      for (const end = Date.now() + warm * 1000; Date.now() < end;) await send(task, task.file ? task.connections : warm < 1 ? task.connections * 2 : 200);
     }
     process.stdout.write(JSON.stringify(await run(task)) + '\n');
   }
