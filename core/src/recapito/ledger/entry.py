@@ -1,6 +1,7 @@
 """What the journal keeps of one direct send, and how it is written in a row: no content, no subject."""
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,8 @@ from recapito.receipt import Receipt, RecipientReceipt
 from recapito.store.names import storable
 
 __all__ = ["JournalEntry", "JournalRow", "intent_values", "outcome_values", "row_id", "row_of", "time_prefix"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9@._+-]*")
 
 #: How long after its deadline a send may still be writing down what became of it.
 _GRACE = timedelta(seconds=1)
@@ -77,12 +80,19 @@ def intent_values(entry: JournalEntry, process: str) -> tuple[Any, ...]:
         entry.transport,
         None if entry.reference is None else storable(entry.reference),
         storable(entry.message_id),
-        json.dumps(entry.recipients),
+        _listed(entry.recipients),
         entry.size,
         entry.started.timestamp(),
         entry.deadline.timestamp() if entry.deadline else None,
         process,
     )
+
+
+def _listed(addresses: tuple[str, ...]) -> str:
+    """As ``json.dumps``, which is slow to begin: most messages have one recipient, in plain letters."""
+    if len(addresses) == 1 and _PLAIN.fullmatch(addresses[0]):
+        return f'["{addresses[0]}"]'
+    return json.dumps(addresses)
 
 
 def outcome_values(row: str, receipt: Receipt) -> tuple[Any, ...]:
@@ -95,7 +105,7 @@ def outcome_values(row: str, receipt: Receipt) -> tuple[Any, ...]:
     if receipt.problem is not None:
         result["problem"] = receipt.problem.to_dict()
     first = receipt.recipients[0]
-    if all(_alike(row, first) for row in receipt.recipients):
+    if len(receipt.recipients) == 1 or all(_alike(row, first) for row in receipt.recipients):
         result["all"] = _told(first)
     else:
         result["each"] = [[row.address, *_told(row)] for row in receipt.recipients]

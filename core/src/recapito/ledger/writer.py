@@ -1,6 +1,6 @@
 """The journal's hand: writes groups of intents and outcomes, each group in one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from recapito.ledger.process import this_process
@@ -51,6 +51,6 @@ class GroupWriter:
         self._connection.close()
 
 
-def _each(connection: Any, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    for row in rows:
-        connection.execute(statement, row)
+def _each(connection: Any, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        connection.executemany(statement, rows)
