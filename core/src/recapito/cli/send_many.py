@@ -169,7 +169,7 @@ class _Sending:
 
     def _end(self, *, interrupted: bool, failed: bool) -> int:
         output = self._run.output
-        code = Exit.INTERRUPTED if interrupted else _exit(self._counts, self._left)
+        code = Exit.INTERRUPTED if interrupted else _exit(self._counts, self._left, partly=bool(self._bad))
         if not failed:
             self._run.sending.code = code
         if output.as_json:
@@ -230,11 +230,11 @@ def _summary(counts: Counter[str], left: Left, limits: "Limits", *, sent: bool) 
     }
 
 
-def _exit(counts: Counter[str], left: Left) -> int:
+def _exit(counts: Counter[str], left: Left, *, partly: bool) -> int:
     if counts["unknown"] or left.unknown:
         return Exit.UNKNOWN
     others = [outcome for outcome in Outcome if outcome is not Outcome.ACCEPTED and counts[outcome.value]]
     if not others and not left.under_way:
-        return Exit.DONE
+        return Exit.PARTLY if partly else Exit.DONE
     some = counts["accepted"] or left.accepted or left.under_way
     return Exit.PARTLY if some or len(others) > 1 else exit_for_outcome(others[0])
