@@ -199,6 +199,22 @@ async def test_hooks_see_every_message_and_every_receipt(memory, anna) -> None:
     assert b"Subject: Fattura 0!" in memory.sent[0].content
 
 
+async def test_a_message_that_waits_while_its_profile_is_edited_keeps_what_hooks_made_of_it(
+    memory, anna
+) -> None:
+    class Hooks:
+        @hookimpl
+        def recapito_prepare_message(self, message: Message) -> Message:
+            return message.with_(text="with the footer")
+
+    profiles = {"anna": anna.with_(limits=Limits(rates=(Rate(1, 0.3),)))}
+    async with AsyncMailer(profiles, hooks=[Hooks()], transports=[memory_info(memory)]) as mailer:
+        async for _ in mailer.send_many("anna", mails(2)):
+            profiles["anna"] = profiles["anna"].with_(sender_name="Anna Verdi")
+    assert b"Anna Verdi" in memory.sent[1].content
+    assert [b"with the footer" in sent.content for sent in memory.sent] == [True, True]
+
+
 async def test_the_profile_is_read_once_for_a_group(memory, anna) -> None:
     class Source:
         reads = 0

@@ -36,6 +36,8 @@ class Part(Sending):
 
     receipt: Receipt | None = None
     resolved: "Resolved | None" = None
+    #: As hooks left it.
+    message: "AnyMessage | None" = None
     #: Its profile may have changed since: something went wrong that concerns others too.
     stale: "Callable[[], bool]" = lambda: False
     opened: "Callable[[Lease], None]" = lambda _lease: None
@@ -60,6 +62,7 @@ class Part(Sending):
             if isinstance(message, Refused):
                 self.rendered = await self._render(resolved.route, self.order.message)
                 raise message
+            self.message = message
             self.rendered = await self._render(resolved.route, message)
             taken = self._admitted(resolved, message)
         except (DeliveryError, InvalidMessage) as exc:
@@ -95,7 +98,8 @@ class Part(Sending):
 
     async def _try(self, clock: asyncio.Timeout | None = None) -> Receipt:
         assert self.resolved is not None
-        await self._permitted(self.resolved, self.order.message, clock)
+        assert self.message is not None
+        await self._permitted(self.resolved, self.message, clock)
         assert self.route is not None
         assert self.rendered is not None
         return await self._carry(self.route, self.rendered, clock)
