@@ -161,12 +161,14 @@ class Pool:
 
         Hand it back with :meth:`give`.
         """
+        waited = False
         while True:
             if not fresh and (lease := self.ready(wanted)):
                 return lease
             if self._has_room(wanted):
                 return await self._open(wanted)
-            await self._wait(wanted)
+            await self._wait_for(wanted.mailbox, wanted.connections, wanted, again=waited)
+            waited = True
 
     def give(self, lease: Lease, *, broken: bool = False) -> None:
         """The delivery has ended; ``broken`` where it ended in a way that leaves the session in doubt."""
@@ -185,8 +187,10 @@ class Pool:
     @asynccontextmanager
     async def outside(self, mailbox: str, connections: int | None) -> AsyncIterator[None]:
         """Room for a connection that the pool does not keep (a check's own), counted while the block runs."""
+        waited = False
         while not self._fits(mailbox, connections):
-            await self._wait_for(mailbox, connections, None)
+            await self._wait_for(mailbox, connections, None, again=waited)
+            waited = True
         self._hold(mailbox, 1)
         try:
             yield
@@ -244,21 +248,23 @@ class Pool:
         if not self._held[mailbox]:
             del self._held[mailbox]
 
-    async def _wait(self, wanted: Wanted) -> None:
-        await self._wait_for(wanted.mailbox, wanted.connections, wanted)
+    async def _wait_for(
+        self, mailbox: str, connections: int | None, wanted: Wanted | None, *, again: bool
+    ) -> None:
+        """In the line, until there may be room, or a place in a session; closing an idle one for it.
 
-    async def _wait_for(self, mailbox: str, connections: int | None, wanted: Wanted | None) -> None:
-        """In the line, until there may be room, or a place in a session; closing an idle one for it."""
+        Whoever waits ``again``, because another was quicker, is the first.
+        """
         waiter = _Waiter(mailbox, connections, wanted, asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
+        (self._waiters.appendleft if again else self._waiters.append)(waiter)
         self._close_longest_idle(self._in_the_way(waiter))
         try:
             await waiter.turn
-        finally:
+        except BaseException:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
-            elif waiter.turn.cancelled() or not waiter.turn.done():
-                self._let_next()  # it was this one's turn, and it has gone
+            self._let_next()  # what it was offered, if anything, is another's
+            raise
 
     def _in_the_way(self, waiter: "_Waiter") -> list[Lease]:
         """The sessions of which one has to go."""
@@ -266,27 +272,26 @@ class Pool:
         return [lease for lease in self._all() if full or lease.wanted.mailbox == waiter.mailbox]
 
     def _let_next(self, given: Lease | None = None) -> None:
-        """Wake those for whom there is room now; ``given``, which all of them may be waiting for, has to go maybe."""
-        while self._waiters:
-            first = self._waiters[0]
-            place = first.wanted is not None and self._place_for(first.wanted)
-            if not place and not self._fits(first.mailbox, first.connections):
-                break
-            self._waiters.popleft()
-            if not first.turn.done():
-                first.turn.set_result(None)
+        """Wake the first for whom there is room now; for who waits for ``given``, it has to go maybe."""
+        for waiter in self._waiters:
+            place = waiter.wanted is not None and self._place_for(waiter.wanted)
+            if place or self._fits(waiter.mailbox, waiter.connections):
+                self._waiters.remove(waiter)
+                if not waiter.turn.done():  # else it was cancelled a moment ago, and says so itself
+                    waiter.turn.set_result(None)
                 return
-        if self._waiters and given is not None and not given.under_way and not given.closing:
-            first = self._waiters[0]
-            if given in self._in_the_way(first):
-                if self._had_enough(given, first):
-                    self._close(given)
-                else:  # whoever gave it back may take it again at once; if nobody does, it has to go
-                    asyncio.get_running_loop().call_soon(self._make_room)
+        if given is None or given.under_way or given.closing:
+            return
+        if (first := next((each for each in self._waiters if given in self._in_the_way(each)), None)) is None:
+            return
+        if self._had_enough(given, first):
+            self._close(given)
+        else:  # whoever gave it back may take it again at once; if nobody does, it has to go
+            asyncio.get_running_loop().call_soon(self._make_room)
 
     def _make_room(self) -> None:
-        if self._waiters:
-            self._close_longest_idle(self._in_the_way(self._waiters[0]))
+        for waiter in self._waiters:
+            self._close_longest_idle(self._in_the_way(waiter))
 
     def _place_for(self, wanted: Wanted) -> bool:
         leases = self._leases.get(wanted.found.profile.key, ())

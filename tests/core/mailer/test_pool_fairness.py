@@ -130,3 +130,37 @@ async def test_a_failed_opening_leaves_its_room(opened, wanted, found_for) -> No
     with pytest.raises(ConnectionError, match="no"):
         await pool.take(Wanted(found, "anna@example.it", fails))
     assert await pool.take(wanted(found_for("bruno")))
+
+
+async def test_who_waits_for_one_mailbox_holds_up_nobody_who_waits_for_another(wanted, found_for) -> None:
+    pool = Pool()
+    one, other = ({"mailbox": name, "connections": 1} for name in ("one@x.it", "other@x.it"))
+    busy = [
+        await pool.take(wanted(found_for("anna"), **one)),
+        await pool.take(wanted(found_for("bruno"), **other)),
+    ]
+    waiting = [
+        asyncio.create_task(pool.take(wanted(found_for("carla"), **one))),
+        asyncio.create_task(pool.take(wanted(found_for("dario"), **other))),
+    ]
+    await asyncio.sleep(0)
+    pool.give(busy[1])
+    async with asyncio.timeout(5):
+        await waiting[1]
+    assert not waiting[0].done()
+    waiting[0].cancel()
+
+
+async def test_room_that_was_offered_to_one_who_has_gone_is_offered_to_the_next(wanted, found_for) -> None:
+    pool = Pool(maximum=1)
+    first = await pool.take(wanted(found_for("anna")))
+    waiting = [asyncio.create_task(pool.take(wanted(found_for(name)))) for name in ("bruno", "carla")]
+    await asyncio.sleep(0)
+    offered = pool._waiters[0].turn
+    pool.give(first)
+    while not offered.done():  # noqa: ASYNC110 - the moment between the offer and its being taken
+        await asyncio.sleep(0)
+    waiting[0].cancel()
+    async with asyncio.timeout(5):
+        pool.give(await waiting[1])
+    assert waiting[0].cancelled()
