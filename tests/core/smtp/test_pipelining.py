@@ -317,3 +317,13 @@ async def test_refused_is_an_error_that_says_so(desk, way: str) -> None:
         server.refuse("rcpt", "550 5.1.1 unknown")
         async with desk.open(server) as session:
             assert isinstance(await desk.error(session, (A,)), Refused)
+
+
+async def test_chained_no_more_messages_are_begun_than_the_line_takes(desk) -> None:
+    with server_for("data") as server:
+        server.mail_max = 2
+        async with desk.open(server) as session:
+            found = await asyncio.gather(*(told(desk, session, (to,)) for to in (A, B, C)))
+            assert [receipt.outcome for receipt in found] == [OK, OK, NOT_SENT]
+            assert not session.usable
+        assert [command.verb for command in server.commands].count("MAIL") == 2

@@ -94,7 +94,14 @@ class Line:
         return True
 
     def turn(self, transaction: Transaction, recipients: tuple[str, ...]) -> Turn:
-        """A place in the line for ``transaction``, with what it says first."""
+        """A place in the line for ``transaction``, with what it says first.
+
+        Raises LineFailure where the server takes no more transactions: they are counted before one rides on another.
+        """
+        if self._transactions_left == 0:
+            raise Lost("the server takes no more messages on this line")
+        if self._transactions_left:
+            self._transactions_left -= 1
         transaction.recipients = recipients
         allowance = self._patience.end_of(transaction.body.size)
         if self._mode == "one":
@@ -117,13 +124,9 @@ class Line:
     def check_order(self) -> None:
         """Raise where the line has ended, or said something unasked."""
         self.channel.check_order()
-        if self._transactions_left == 0:
-            raise Lost("the server takes no more messages on this line")
 
     def ended(self, transaction: Transaction, turn: Turn) -> None:
         """Note how ``transaction`` left the line."""
-        if self._transactions_left:
-            self._transactions_left -= 1
         if transaction.strange and self._mode != "one":
             remember(self._settings.host, self._settings.port)
         if transaction.over:
