@@ -280,7 +280,10 @@ class Pool:
                 if not waiter.turn.done():  # else it was cancelled a moment ago, and says so itself
                     waiter.turn.set_result(None)
                 return
-        if given is None or given.under_way or given.closing:
+        if given is None:
+            self._make_room()  # one that has gone was perhaps not enough
+            return
+        if given.under_way or given.closing:
             return
         if (first := next((each for each in self._waiters if given in self._in_the_way(each)), None)) is None:
             return

@@ -164,3 +164,13 @@ async def test_room_that_was_offered_to_one_who_has_gone_is_offered_to_the_next(
     async with asyncio.timeout(5):
         pool.give(await waiting[1])
     assert waiting[0].cancelled()
+
+
+async def test_as_many_idle_sessions_go_as_are_in_the_way(opened, wanted, found_for) -> None:
+    pool, mailbox = Pool(), "ufficio@example.it"
+    many = wanted(found_for("anna"), mailbox=mailbox, connections=4)
+    for lease in [await pool.take(many) for _ in range(4)]:
+        pool.give(lease)
+    async with asyncio.timeout(5):
+        await pool.take(wanted(found_for("bruno"), mailbox=mailbox, connections=1))
+    assert still_open(opened) == 1
