@@ -1,6 +1,6 @@
 """recapito beside the mail clients that one would use instead, on the same machine in the same minutes.
 
-    uv run benchmarks/compare.py [--quick] [--json] [--picture FILE] [--only TEXT] [--strict]
+    uv run benchmarks/compare.py [--quick] [--json] [--picture FILE] [--markdown FILE] [--only TEXT] [--strict]
 
 Peers are installed by the first run, in the user's cache: nodemailer, aiosmtplib, smtplib, Django's backend; Postfix's
 smtp-source is the reference in C. Everybody signs in and sends the same texts and files to the same receiver, which is
@@ -31,6 +31,7 @@ from chart import COLOURS, picture
 from drivers import AIOSMTPLIB, DJANGO, NODEMAILER, Driver, Figures, NotHere, install
 from receiver import Kind, Receiver, receiver
 from scenarios import BARS, PACE, SCENARIOS, Bar, Scenario
+from table import markdown
 from workloads import WORKLOADS, file_of
 
 STARTED = time.perf_counter()
@@ -79,7 +80,7 @@ class Comparison:
     def task(self, scenario: Scenario, peer: str, messages: int | None = None) -> dict[str, Any]:
         """What a peer is asked."""
         work, to = WORKLOADS[scenario.workload], self.receiver(scenario.kind)
-        pace = PACE[peer] * scenario.share * (0.4 if self.quick else 1.0)
+        pace = PACE[peer] * scenario.share * (0.35 if self.quick else 1.0)
         return {
             "port": to.port, "ca": to.ca, "tls": scenario.kind.tls,
             "connections": 1 if peer in ("Django", "smtplib") else scenario.connections,
@@ -217,6 +218,18 @@ def shown(figures: Rounds) -> Iterator[str]:
             )
 
 
+def plain(figures: Rounds) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """The figures of every round, as ``--json`` has them."""
+    names = ("rate", "cpu", "rss")
+    return {
+        scenario: {
+            peer: {name: [round(value, 6) for value in values(each, name)] for name in names}
+            for peer, each in rows.items()
+        }
+        for scenario, rows in figures.items()
+    }
+
+
 def machine() -> str:
     """What it ran on, and when."""
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
@@ -247,6 +260,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     parser.add_argument("--picture", metavar="FILE", help="write a bar chart (SVG)")
     parser.add_argument("--only", metavar="TEXT", default="", help="scenarios whose name has this text")
+    parser.add_argument("--markdown", metavar="FILE", help="write the figures as docs/speed.md has them")
     parser.add_argument("--strict", action="store_true", help="exit 1 where a bar is missed")
     options = parser.parse_args()
     with ExitStack() as stack:
@@ -257,17 +271,14 @@ def main() -> int:
     bars = list(judged(comparison.figures))
     if options.picture:
         drawn(comparison.figures, options.picture)
+    if options.markdown:
+        text = "\n".join(markdown(plain(comparison.figures), machine()))
+        Path(options.markdown).write_text(f"{text}\n", encoding="utf-8")
     if options.json:
         print(json.dumps({
             "machine": machine(), "quick": options.quick, "missing": comparison.missing,
-            "figures": {
-                scenario: {
-                    peer: {name: [round(value, 6) for value in values(each, name)] for name in ("rate", "cpu", "rss")}
-                    for peer, each in rows.items()
-                }
-                for scenario, rows in comparison.figures.items()
-            },
-            "bars": bars,
+            "figures": plain(comparison.figures),
+                    "bars": bars,
         }))  # fmt: skip
     else:
         print(machine())
